@@ -1,0 +1,1 @@
+"""The HTTP edge: health, JSON, metrics and a view of the rules."""

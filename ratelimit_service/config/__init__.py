@@ -1,0 +1,1 @@
+"""Rule files and settings: read, checked and watched."""

@@ -1,0 +1,1 @@
+"""The decision itself: pure functions over frozen values, no I/O and no clock."""

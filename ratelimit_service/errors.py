@@ -1,0 +1,85 @@
+"""What goes wrong on purpose, each with the code that a caller will see.
+
+Being over a limit is an answer, not an error, and has no place here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+
+class WireCode(Enum):
+    """How an error leaves the service: a gRPC status and an HTTP status."""
+
+    INVALID_ARGUMENT = ("INVALID_ARGUMENT", 400)
+    RESOURCE_EXHAUSTED = ("RESOURCE_EXHAUSTED", 503)
+    UNAVAILABLE = ("UNAVAILABLE", 503)
+    DEADLINE_EXCEEDED = ("DEADLINE_EXCEEDED", 504)
+
+    def __init__(self, grpc_name: str, http_status: int) -> None:
+        self.grpc_name = grpc_name
+        self.http_status = http_status
+
+
+class ServiceError(Exception):
+    """Base of every error that an edge translates into an answer."""
+
+    code: ClassVar[WireCode]
+
+
+class InvalidRequestError(ServiceError):
+    """The request cannot be decided as sent; sending it again will not help."""
+
+    code = WireCode.INVALID_ARGUMENT
+
+
+class OverloadedError(ServiceError):
+    """A bounded queue is full; nothing was charged."""
+
+    code = WireCode.RESOURCE_EXHAUSTED
+
+
+class StoreUnavailableError(ServiceError):
+    """The store did not answer, or answered with an error."""
+
+    code = WireCode.UNAVAILABLE
+
+
+class StoreTimeoutError(StoreUnavailableError):
+    """The store did not answer in time; the charge may have happened."""
+
+    code = WireCode.UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a file something stands. Line and column count from 1; 0 is unknown."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class ConfigError(Exception):
+    """A rule file or a set of rule files that cannot come into force."""
+
+    def __init__(self, place: Place, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+class SettingsError(Exception):
+    """A flag or an environment variable that cannot be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""Where counters live: one protocol, in memory or in Redis and Valkey."""

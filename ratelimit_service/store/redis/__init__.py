@@ -1,0 +1,1 @@
+"""Counters in Redis or Valkey, changed by the scripts in lua/ alone."""

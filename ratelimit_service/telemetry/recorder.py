@@ -1,0 +1,51 @@
+"""What the service reports of itself, whoever listens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ratelimit_service.core.judge import Decision
+
+
+class Recorder(Protocol):
+    """Receives what happened. No method may raise or block."""
+
+    def decided(self, domain: str, decision: Decision, seconds: float) -> None:
+        """Note that a call was decided, ``seconds`` after it was asked."""
+
+    def failed(self, domain: str, code: str) -> None:
+        """Note that a call ended with an error; ``code`` is the name of a gRPC status."""
+
+    def store_called(self, charges: int, seconds: float) -> None:
+        """Note a script call that was answered, and how many charges it carried."""
+
+    def store_failed(self, kind: str) -> None:
+        """Note a script call that failed; ``kind`` is a short word for the reason."""
+
+    def rules_loaded(self, rules: int) -> None:
+        """Note that a set of rules came into force, and how many they are."""
+
+    def rules_rejected(self) -> None:
+        """Note that rules were found that cannot come into force."""
+
+
+class NullRecorder:
+    """Listens to nothing."""
+
+    def decided(self, domain: str, decision: Decision, seconds: float) -> None:
+        """Drop it."""
+
+    def failed(self, domain: str, code: str) -> None:
+        """Drop it."""
+
+    def store_called(self, charges: int, seconds: float) -> None:
+        """Drop it."""
+
+    def store_failed(self, kind: str) -> None:
+        """Drop it."""
+
+    def rules_loaded(self, rules: int) -> None:
+        """Drop it."""
+
+    def rules_rejected(self) -> None:
+        """Drop it."""
