@@ -83,3 +83,12 @@ class SettingsError(Exception):
         super().__init__(f"{name}: {reason}")
         self.name = name
         self.reason = reason
+
+
+class ListenError(OSError):
+    """An address that the service cannot listen on: taken, forbidden or not of this host."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"cannot listen on {address}: {reason}")
+        self.address = address
+        self.reason = reason

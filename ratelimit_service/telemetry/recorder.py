@@ -22,11 +22,14 @@ class Recorder(Protocol):
     def store_failed(self, kind: str) -> None:
         """Note a script call that failed; ``kind`` is a short word for the reason."""
 
-    def rules_loaded(self, rules: int) -> None:
-        """Note that a set of rules came into force, and how many they are."""
+    def rules_loaded(self, rules: int, domains: frozenset[str]) -> None:
+        """Note that a set of rules came into force: how many they are, and their domains."""
 
     def rules_rejected(self) -> None:
         """Note that rules were found that cannot come into force."""
+
+    def ready_changed(self, *, ready: bool) -> None:
+        """Note that the service can decide from now on, or cannot any more."""
 
 
 class NullRecorder:
@@ -44,8 +47,11 @@ class NullRecorder:
     def store_failed(self, kind: str) -> None:
         """Drop it."""
 
-    def rules_loaded(self, rules: int) -> None:
+    def rules_loaded(self, rules: int, domains: frozenset[str]) -> None:
         """Drop it."""
 
     def rules_rejected(self) -> None:
+        """Drop it."""
+
+    def ready_changed(self, *, ready: bool) -> None:
         """Drop it."""
