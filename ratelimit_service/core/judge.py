@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from ratelimit_service.core.plan import Plan, PlannedDescriptor
 from ratelimit_service.core.rules import Limit
 
 
-class Code(Enum):
+class Code(StrEnum):
     """Whether to forward the call."""
 
     OK = "OK"
     OVER_LIMIT = "OVER_LIMIT"
 
 
-class Result(Enum):
+class Result(StrEnum):
     """What became of a descriptor, as metrics count it."""
 
     UNMATCHED = "unmatched"

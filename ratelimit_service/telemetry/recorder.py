@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ratelimit_service.core.judge import Decision
+from ratelimit_service.core.rules import RuleSet
 
 
 class Recorder(Protocol):
@@ -22,8 +23,8 @@ class Recorder(Protocol):
     def store_failed(self, kind: str) -> None:
         """Note a script call that failed; ``kind`` is a short word for the reason."""
 
-    def rules_loaded(self, rules: int, domains: frozenset[str]) -> None:
-        """Note that a set of rules came into force: how many they are, and their domains."""
+    def rules_loaded(self, rules: RuleSet) -> None:
+        """Note that a set of rules came into force."""
 
     def rules_rejected(self) -> None:
         """Note that rules were found that cannot come into force."""
@@ -47,7 +48,7 @@ class NullRecorder:
     def store_failed(self, kind: str) -> None:
         """Drop it."""
 
-    def rules_loaded(self, rules: int, domains: frozenset[str]) -> None:
+    def rules_loaded(self, rules: RuleSet) -> None:
         """Drop it."""
 
     def rules_rejected(self) -> None:
