@@ -47,5 +47,9 @@ def current_window(state: WindowState | None, window_us: int, now_us: int) -> Wi
 
 def add_hits(state: WindowState, amount: int) -> WindowState:
     """Count an amount, or give it back if negative; stops at 0 and at MAX_AMOUNT."""
-    counted = max(0, min(state.counted + amount, MAX_AMOUNT))
-    return WindowState(state.started_at_us, counted)
+    return WindowState(state.started_at_us, clamp_amount(state.counted + amount))
+
+
+def clamp_amount(amount: int) -> int:
+    """Keep a sum within what a counter holds: 0 to MAX_AMOUNT."""
+    return max(0, min(amount, MAX_AMOUNT))
