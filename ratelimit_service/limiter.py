@@ -43,6 +43,7 @@ class Limiter:
     def apply(self, rules: RuleSet) -> None:
         """Bring rules into force, all at once; calls under way end by the old ones."""
         self._rules = rules
+        self._recorder.rules_loaded(rules)
 
     async def should_rate_limit(
         self, request: RateLimitRequest, timeout_s: float | None = None
