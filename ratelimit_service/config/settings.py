@@ -109,11 +109,16 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class RulesSettings:
-    """Where rule files are: one file, or a folder whose ``*.yaml`` and ``*.yml`` files count."""
+    """Where rule files are: one file, or a folder whose ``*.yaml`` and ``*.yml`` files count.
+
+    With ``with_siblings`` such files beside the folder count too, where their names begin
+    with its name and a dot.
+    """
 
     path: Path
     merge_domains: bool = False
     ignore_dotfiles: bool = False
+    with_siblings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
