@@ -17,6 +17,7 @@ class WireCode(Enum):
     RESOURCE_EXHAUSTED = ("RESOURCE_EXHAUSTED", 503)
     UNAVAILABLE = ("UNAVAILABLE", 503)
     DEADLINE_EXCEEDED = ("DEADLINE_EXCEEDED", 504)
+    INTERNAL = ("INTERNAL", 500)
 
     def __init__(self, grpc_name: str, http_status: int) -> None:
         self.grpc_name = grpc_name
@@ -51,6 +52,18 @@ class StoreTimeoutError(StoreUnavailableError):
     """The store did not answer in time; the charge may have happened."""
 
     code = WireCode.UNAVAILABLE
+
+
+class DeadlineExceededError(ServiceError):
+    """The caller's deadline was over before anything was charged."""
+
+    code = WireCode.DEADLINE_EXCEEDED
+
+
+class InternalError(ServiceError):
+    """A defect of the service; the log has its traceback. A charge may have happened."""
+
+    code = WireCode.INTERNAL
 
 
 @dataclass(frozen=True, slots=True)

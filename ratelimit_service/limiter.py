@@ -10,7 +10,7 @@ from ratelimit_service.core.judge import Decision, Modes, judge
 from ratelimit_service.core.model import RateLimitRequest
 from ratelimit_service.core.plan import Counting, make_plan
 from ratelimit_service.core.rules import RuleSet
-from ratelimit_service.errors import InvalidRequestError, ServiceError
+from ratelimit_service.errors import InvalidRequestError
 from ratelimit_service.store.base import Store
 from ratelimit_service.telemetry.recorder import Recorder
 
@@ -51,14 +51,10 @@ class Limiter:
         """Decide a ShouldRateLimit call and charge its hits.
 
         ``timeout_s`` is what is left of the caller's deadline, in seconds. Raises
-        InvalidRequestError, and what Store.charge raises.
+        InvalidRequestError, and what Store.charge raises; the edges count those.
         """
         started = perf_counter()
-        try:
-            decision = await self._decide(request, timeout_s)
-        except ServiceError as error:
-            self._recorder.failed(request.domain, error.code.grpc_name)
-            raise
+        decision = await self._decide(request, timeout_s)
         self._recorder.decided(request.domain, decision, perf_counter() - started)
         return decision
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ratelimit_service.core.plan import Plan, PlannedDescriptor
-from ratelimit_service.core.rules import Limit
+from ratelimit_service.core.rules import Limit, Metadata
 
 
 class Code(StrEnum):
@@ -55,7 +55,8 @@ class Status:
     """The answer for one descriptor.
 
     ``limit`` and ``reset_in_us`` are None where no limit applies. ``remaining`` is in
-    hits, and None where there is no bound.
+    hits, and None where there is no bound. ``metadata`` is the rule's, None where its
+    limit was not asked.
     """
 
     code: Code
@@ -64,6 +65,7 @@ class Status:
     limit: Limit | None = None
     remaining: int | None = 0
     reset_in_us: int | None = None
+    metadata: Metadata | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,17 @@ class Decision:
     statuses: tuple[Status, ...]
 
     def nearest(self) -> Status | None:
-        """Return the status closest to refusing: one that is over, else that of least remaining."""
+        """Return the status closest to refusing; None where no limit applies.
+
+        One that is over comes first, then that of least remaining; of equals the one that
+        stays so for longest, so that who waits for its reset need not wait again.
+        """
         limited = [status for status in self.statuses if status.limit is not None]
-        return min(
-            limited,
-            key=lambda status: (status.code is Code.OK, status.remaining or 0),
-            default=None,
-        )
+        return min(limited, key=_distance, default=None)
+
+
+def _distance(status: Status) -> tuple[bool, int, int]:
+    return status.code is Code.OK, status.remaining or 0, -(status.reset_in_us or 0)
 
 
 def judge(plan: Plan, outcomes: Sequence[Outcome], modes: Modes) -> Decision:
@@ -114,6 +120,7 @@ def _judge_descriptor(
         limit=limit,
         remaining=max(0, limit.amount - outcome.counted),
         reset_in_us=outcome.reset_in_us,
+        metadata=None if rule is None else rule.metadata,
     )
 
 

@@ -11,6 +11,11 @@ MAX_AMOUNT: Final = 2**53 - 1
 """The largest amount, limit or sum: what a Lua number holds exactly."""
 
 
+def whole_seconds(duration_us: int) -> int:
+    """Round a duration in microseconds up to seconds, so that who waits them waits enough."""
+    return -(-duration_us // SECOND_US)
+
+
 class Unit(IntEnum):
     """A unit of the rate-limit API; the values are those of its wire enum.
 
