@@ -11,6 +11,13 @@ from ratelimit_service.errors import StoreUnavailableError
 Reply: TypeAlias = "int | bytes | list[Reply] | None"
 
 
+class CrossSlotError(StoreUnavailableError):
+    """The server enforces slots and did not run the script, whose keys lie in several.
+
+    A link that returns it says ``enforces_slots`` from then on.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """A script of lua/ and the digest that servers know it by."""

@@ -1,0 +1,87 @@
+"""From a counter's identity to its key in the store, and never two counters to one key.
+
+    {prefix}{{domain/key=value/key=[pattern]}}name;measure;algorithm;window[;override]
+
+The part in braces is the hash tag, so that all limits of a descriptor share a slot. Whatever
+is not plainly harmless in a name or a value is percent-escaped, so that no text can forge a
+separator or a tag. A tag or a suffix that grows long is replaced by ``#`` and its digest.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+from urllib.parse import quote
+
+from ratelimit_service.core.algorithms import Algorithm
+from ratelimit_service.core.plan import Counter
+from ratelimit_service.core.rules import Step
+from ratelimit_service.core.units import SECOND_US
+
+LONGEST: Final = 200
+"""A tag or a suffix of more bytes than this is kept as its digest."""
+
+# What stands for itself inside a component, besides ASCII letters and digits. Everything that
+# the format itself uses is missing: % { } / = ; [ ] #
+_SAFE: Final = "_.-~:@*+,!"
+_NEEDS_ESCAPE: Final = re.compile(r"[^A-Za-z0-9_.\-~:@*+,!]").search
+_DIGEST_BYTES: Final = 20
+
+
+class KeyEncoder:
+    """Writes the keys of one deployment, whose prefix keeps it apart from others."""
+
+    def __init__(self, prefix: str = "") -> None:
+        """``prefix`` stands as it is before every key, but for braces, which would be a tag."""
+        self._prefix = prefix.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
+
+    def key(self, counter: Counter) -> str:
+        """Return the key of a counter."""
+        tag = _tag(counter.domain, counter.path)
+        suffix = _suffix(
+            counter.limit_name,
+            counter.measure,
+            counter.algorithm,
+            counter.window_us,
+            counter.overridden,
+        )
+        return f"{self._prefix}{{{tag}}}{suffix}"
+
+
+def _tag(domain: str, path: tuple[Step, ...]) -> str:
+    """Name a descriptor. Never empty, since an empty tag would be none."""
+    texts = [domain]
+    for step in path:
+        texts += (step.key, step.value)
+    escape = _escape if _NEEDS_ESCAPE("".join(texts)) else str
+    steps = [
+        f"{escape(step.key)}=[{escape(step.value)}]"
+        if step.shared
+        else f"{escape(step.key)}={escape(step.value)}"
+        for step in path
+    ]
+    return _shorten(f"{escape(domain)}/{'/'.join(steps)}")
+
+
+@lru_cache(maxsize=4096)
+def _suffix(
+    name: str, measure: str, algorithm: Algorithm, window_us: int, overridden: bool
+) -> str:
+    """Name a limit of a descriptor. Names come from rule files, so that there are few."""
+    seconds, rest_us = divmod(window_us, SECOND_US)
+    window = f"{window_us}us" if rest_us else f"{seconds}s"
+    parts = [_escape(name), _escape(measure), algorithm.value, window]
+    return _shorten(";".join([*parts, "override"] if overridden else parts))
+
+
+def _escape(text: str) -> str:
+    # Half a surrogate pair can come in by JSON; it is a text of its own like any other.
+    return quote(text, safe=_SAFE, errors="surrogatepass") if _NEEDS_ESCAPE(text) else text
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    return "#" + blake2b(text.encode("ascii"), digest_size=_DIGEST_BYTES).hexdigest()
