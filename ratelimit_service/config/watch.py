@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -28,12 +28,14 @@ class RulesStatus:
     """What is in force, and what stands in the way of newer rules.
 
     ``loaded_at`` is in seconds since the epoch, None until rules came into force;
-    ``rules`` is how many they are. ``error`` is None where the files are right.
+    ``rules`` is how many they are. ``error`` is None where the files are right, and
+    ``error_at`` says since when they are not.
     """
 
     loaded_at: float | None = None
     rules: int = 0
     error: ConfigError | None = None
+    error_at: float | None = None
 
 
 _Signature: TypeAlias = "tuple[_FileSignature, ...] | str"
@@ -103,7 +105,7 @@ class RulesWatcher:
 
     def _hand_out(self, result: RuleSet | ConfigError) -> None:
         if isinstance(result, ConfigError):
-            self._status = RulesStatus(self._status.loaded_at, self._status.rules, result)
+            self._status = replace(self._status, error=result, error_at=time.time())
             self._on_error(result)
             return
         rules = sum(1 for _ in result.rules())
