@@ -79,9 +79,7 @@ def encode_decision(
     return message
 
 
-def _encode_status(
-    status: Status, message: rls_pb2.RateLimitResponse.DescriptorStatus
-) -> None:
+def _encode_status(status: Status, message: rls_pb2.RateLimitResponse.DescriptorStatus) -> None:
     message.code = _CODES[status.code]
     remaining = status.remaining
     message.limit_remaining = MAX_UINT32 if remaining is None else min(remaining, MAX_UINT32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +50,12 @@ class RateLimitEndpoint:
         self._recorder = recorder
         self._options = options
         self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Return once no call is under way."""
+        await self._idle.wait()
 
     async def answer(
         self, message: rls_pb2.RateLimitRequest, timeout_s: float | None
@@ -58,6 +65,7 @@ class RateLimitEndpoint:
         Raises a ServiceError and nothing else; it has been counted.
         """
         self._under_way += 1
+        self._idle.clear()
         try:
             return await self._decide(message, timeout_s)
         except ServiceError as error:
@@ -69,6 +77,8 @@ class RateLimitEndpoint:
             raise InternalError("internal error") from error
         finally:
             self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
     async def _decide(
         self, message: rls_pb2.RateLimitRequest, timeout_s: float | None
