@@ -66,9 +66,7 @@ def _tag(domain: str, path: tuple[Step, ...]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _suffix(
-    name: str, measure: str, algorithm: Algorithm, window_us: int, overridden: bool
-) -> str:
+def _suffix(name: str, measure: str, algorithm: Algorithm, window_us: int, overridden: bool) -> str:
     """Name a limit of a descriptor. Names come from rule files, so that there are few."""
     seconds, rest_us = divmod(window_us, SECOND_US)
     window = f"{window_us}us" if rest_us else f"{seconds}s"
