@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ratelimit_service.core.judge import Modes
 from ratelimit_service.core.plan import Counting
@@ -34,6 +34,11 @@ class UnixAddress:
 
 Address: TypeAlias = TcpAddress | UnixAddress
 
+ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104 - gateways call from other hosts
+DEFAULT_GRPC_ADDRESS: Final = TcpAddress(ALL_INTERFACES, 8081)
+DEFAULT_HTTP_ADDRESS: Final = TcpAddress(ALL_INTERFACES, 8080)
+DEFAULT_ADMIN_ADDRESS: Final = TcpAddress("127.0.0.1", 6070)
+
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
@@ -52,7 +57,7 @@ class ServerTls:
 class GrpcSettings:
     """The gRPC server. Ages are in seconds; None never ends a connection for its age."""
 
-    address: Address = TcpAddress("0.0.0.0", 8081)
+    address: Address = DEFAULT_GRPC_ADDRESS
     tls: ServerTls | None = None
     max_connection_age_s: float | None = None
     max_connection_age_grace_s: float | None = None
@@ -152,8 +157,8 @@ class Settings:
 
     rules: RulesSettings
     grpc: GrpcSettings = field(default_factory=GrpcSettings)
-    http_address: Address = TcpAddress("0.0.0.0", 8080)
-    admin_address: Address = TcpAddress("127.0.0.1", 6070)
+    http_address: Address = DEFAULT_HTTP_ADDRESS
+    admin_address: Address = DEFAULT_ADMIN_ADDRESS
     store: StoreSettings = field(default_factory=StoreSettings)
     modes: Modes = field(default_factory=Modes)
     counting: Counting = Counting.EVERY
