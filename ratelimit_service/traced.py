@@ -1,0 +1,65 @@
+"""Wrappers that trace decisions and store calls; without tracing nothing here is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ratelimit_service.core.judge import Decision, Outcome
+from ratelimit_service.core.model import RateLimitRequest
+from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.limiter import Limiter, LimiterOptions
+from ratelimit_service.store.base import Store
+from ratelimit_service.telemetry.recorder import Recorder
+from ratelimit_service.telemetry.tracing import Attribute, Tracing
+
+
+class TracedLimiter(Limiter):
+    """A limiter with a span for each decision, and within it one for its store call."""
+
+    def __init__(
+        self, store: Store, recorder: Recorder, options: LimiterOptions, tracing: Tracing
+    ) -> None:
+        super().__init__(TracedStore(store, tracing), recorder, options)
+        self._tracing = tracing
+
+    async def should_rate_limit(
+        self, request: RateLimitRequest, timeout_s: float | None = None
+    ) -> Decision:
+        """Decide as the limiter does."""
+        attributes: dict[str, Attribute] = {
+            "ratelimit.domain": request.domain,
+            "ratelimit.descriptors": len(request.descriptors),
+        }
+        with self._tracing.span("ShouldRateLimit", attributes) as span:
+            decision = await super().should_rate_limit(request, timeout_s)
+            span.set_attribute("ratelimit.code", decision.overall.value)
+            span.set_attribute(
+                "ratelimit.results", tuple(status.result.value for status in decision.statuses)
+            )
+            return decision
+
+
+class TracedStore:
+    """A store with a span for each request's charges, from asking to answer.
+
+    Several of them may wait for the same script call.
+    """
+
+    def __init__(self, store: Store, tracing: Tracing) -> None:
+        self._store = store
+        self._tracing = tracing
+
+    async def charge(
+        self, charges: Sequence[Charge], counting: Counting, timeout_s: float
+    ) -> Sequence[Outcome]:
+        """Charge as the store does."""
+        with self._tracing.span("store.charge", {"ratelimit.charges": len(charges)}):
+            return await self._store.charge(charges, counting, timeout_s)
+
+    async def ping(self) -> None:
+        """Ask the store."""
+        await self._store.ping()
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._store.close()
