@@ -11,6 +11,7 @@ from ratelimit_service.config.environment import Environment
 from ratelimit_service.config.flags import Flags
 from ratelimit_service.config.settings import (
     DEFAULT_ADMIN_ADDRESS,
+    DEFAULT_DRAIN_DELAY_S,
     DEFAULT_GRPC_ADDRESS,
     DEFAULT_HTTP_ADDRESS,
     Address,
@@ -27,7 +28,7 @@ from ratelimit_service.config.settings import (
 )
 from ratelimit_service.config.store_settings import store_settings, store_warnings
 from ratelimit_service.config.unsupported import ignored_variables, refuse_other_systems
-from ratelimit_service.config.values import header_name, ratio
+from ratelimit_service.config.values import duration_s, header_name, ratio
 from ratelimit_service.core.judge import Modes
 from ratelimit_service.core.plan import Counting
 from ratelimit_service.errors import SettingsError
@@ -44,6 +45,13 @@ _LEVELS: Final = {
     "panic": "CRITICAL",
 }
 
+_SERVER_TLS: Final = (
+    "GRPC_SERVER_TLS_CERT",
+    "GRPC_SERVER_TLS_KEY",
+    "GRPC_CLIENT_TLS_CACERT",
+    "GRPC_CLIENT_TLS_SAN",
+)
+
 
 def load_settings(flags: Flags, environ: Mapping[str, str]) -> Settings:
     """Read all settings; a flag beats the environment, and both beat the defaults.
@@ -56,7 +64,7 @@ def load_settings(flags: Flags, environ: Mapping[str, str]) -> Settings:
     store = store_settings(flags.store, environment)
     stop_when_over = environment.flag("STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT")
     return Settings(
-        rules=_rules(flags, environment),
+        rules=rules_settings(flags.config, environ),
         grpc=_grpc(flags, environment),
         http_address=_http_address(flags, environment),
         admin_address=_admin_address(flags, environment),
@@ -69,20 +77,22 @@ def load_settings(flags: Flags, environ: Mapping[str, str]) -> Settings:
         health=_health(environment),
         logs=_logs(environment),
         tracing=environment.flag("TRACING_ENABLED"),
+        drain_delay_s=_drain_delay_s(environment),
         warnings=_warnings(store, environment),
     )
 
 
-def _rules(flags: Flags, environment: Environment) -> RulesSettings:
-    """Find the rule files: the flag, else the reference's runtime folders, else the example."""
+def rules_settings(config: str | None, environ: Mapping[str, str]) -> RulesSettings:
+    """Find the rule files: `--config`, else the reference's runtime folders, else the example."""
+    environment = Environment(environ)
     merge = environment.flag("MERGE_DOMAIN_CONFIG")
     ignore_dotfiles = environment.flag("RUNTIME_IGNOREDOTFILES")
     with_siblings = environment.flag("RUNTIME_WATCH_ROOT", default=True)
     root = environment.text("RUNTIME_ROOT")
     subdirectory = environment.text("RUNTIME_SUBDIRECTORY") or ""
     folder = environment.text("RUNTIME_APPDIRECTORY") or "config"
-    if flags.config is not None:
-        return RulesSettings(Path(flags.config), merge, ignore_dotfiles)
+    if config is not None:
+        return RulesSettings(Path(config), merge, ignore_dotfiles)
     if root is None:
         return RulesSettings(example_rules(), merge, ignore_dotfiles)
     return RulesSettings(
@@ -125,7 +135,7 @@ def _tcp_address(
     environment: Environment, host_name: str, port_name: str, default: TcpAddress
 ) -> TcpAddress:
     host = environment.text(host_name) or default.host
-    return TcpAddress(host, environment.integer(port_name, default.port, highest=MAX_PORT))
+    return TcpAddress(host, environment.integer(port_name, default.port, range(MAX_PORT + 1)))
 
 
 def _server_tls(environment: Environment) -> ServerTls | None:
@@ -187,8 +197,19 @@ def _logs(environment: Environment) -> LogSettings:
     return LogSettings(_LEVELS[level], json=layout == "json")
 
 
+def _drain_delay_s(environment: Environment) -> float:
+    text = environment.text("DRAIN_DELAY")
+    return DEFAULT_DRAIN_DELAY_S if text is None else duration_s("DRAIN_DELAY", text)
+
+
 def _warnings(store: StoreSettings, environment: Environment) -> tuple[str, ...]:
     found = [*ignored_variables(environment), *store_warnings(store, environment)]
+    if not environment.flag("GRPC_SERVER_USE_TLS"):
+        found += [
+            f"{name} has no effect without GRPC_SERVER_USE_TLS=true"
+            for name in _SERVER_TLS
+            if environment.text(name) is not None
+        ]
     if environment.text("RUNTIME_ROOT") is None:
         found += [
             f"{name} has no effect without RUNTIME_ROOT"

@@ -38,6 +38,7 @@ ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104 - gateways call from other hosts
 DEFAULT_GRPC_ADDRESS: Final = TcpAddress(ALL_INTERFACES, 8081)
 DEFAULT_HTTP_ADDRESS: Final = TcpAddress(ALL_INTERFACES, 8080)
 DEFAULT_ADMIN_ADDRESS: Final = TcpAddress("127.0.0.1", 6070)
+DEFAULT_DRAIN_DELAY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,11 @@ class HealthSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the composition root needs to know."""
+    """Everything that the composition root needs to know.
+
+    ``drain_delay_s`` is how long the service goes on deciding, in seconds, after it was told
+    to stop and its health turned bad: time for gateways to notice.
+    """
 
     rules: RulesSettings
     grpc: GrpcSettings = field(default_factory=GrpcSettings)
@@ -168,4 +173,5 @@ class Settings:
     health: HealthSettings = field(default_factory=HealthSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     tracing: bool = False
+    drain_delay_s: float = DEFAULT_DRAIN_DELAY_S
     warnings: tuple[str, ...] = ()

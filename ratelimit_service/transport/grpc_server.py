@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -44,7 +45,7 @@ _OPTIONS: Final = (
 
 
 class GrpcServer:
-    """Serves from start() to stop()."""
+    """Serves from start() to stop(), or for the time of an ``async with``."""
 
     def __init__(self, settings: GrpcSettings, endpoint: RateLimitEndpoint, health: Health) -> None:
         self._settings = settings
@@ -83,6 +84,18 @@ class GrpcServer:
         idle.cancel()
         await self._server.stop(None)
         await stopping
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
 
     def _build(self) -> grpc.aio.Server:
         tls = self._settings.tls

@@ -28,7 +28,7 @@ def server_credentials(tls: ServerTls) -> grpc.ServerCredentials:
         ) from error
     return grpc.dynamic_ssl_server_credentials(
         first,
-        files.read_if_changed,
+        files.read_if_changed,  # type: ignore[arg-type]  # None is allowed: nothing changed
         require_client_authentication=tls.client_ca is not None,
     )
 
