@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ratelimit_service.config.load import Source, check_sources, read_sources
 from ratelimit_service.config.resolve import rules_settings
+from ratelimit_service.errors import SettingsError
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -30,7 +31,11 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 def run(args: Namespace) -> int:
     """Print `file:line:column: reason` for each error, or a summary. Return the exit code."""
-    sources, merge_domains = _sources(args)
+    try:
+        sources, merge_domains = _sources(args)
+    except SettingsError as error:
+        sys.stderr.write(f"check-config: {error}\n")
+        return 2
     checked = check_sources(sources, merge_domains=merge_domains)
     if checked.rules is None:
         for error in checked.errors:

@@ -7,8 +7,8 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from ratelimit_service.cli.peek import PeekError, Usage, peek
 from ratelimit_service.config.addresses import parse_address
 from ratelimit_service.config.load import check_rules
 from ratelimit_service.config.resolve import rules_settings
@@ -16,6 +16,9 @@ from ratelimit_service.core.explain import Explanation, Level, explain
 from ratelimit_service.core.model import Entry
 from ratelimit_service.core.rules import Match, Rule
 from ratelimit_service.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ratelimit_service.cli.peek import Usage
 
 _COMMA = re.compile(r"(?<!\\),")
 
@@ -46,23 +49,31 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 def run(args: Namespace) -> int:
     """Print the explanation of each descriptor. Return the exit code."""
-    checked = check_rules(rules_settings(args.config, os.environ))
+    try:
+        checked = check_rules(rules_settings(args.config, os.environ))
+    except SettingsError as error:
+        return _fail(f"explain: {error}", 2)
     if checked.rules is None:
-        for error in checked.errors:
-            sys.stderr.write(f"{error}\n")
-        return 1
+        return _fail("\n".join(str(error) for error in checked.errors), 1)
     usages: tuple[Usage | None, ...] = (None,) * len(args.descriptors)
     if args.target is not None:
+        # gRPC is loaded where it is needed, so that the other commands start faster.
+        from ratelimit_service.cli.peek import PeekError, peek  # noqa: PLC0415
+
         try:
             usages = peek(args.target, args.domain, args.descriptors)
         except PeekError as error:
-            sys.stderr.write(f"explain: {error}\n")
-            return 1
+            return _fail(f"explain: {error}", 1)
     explanations = explain(checked.rules, args.domain, args.descriptors)
     for explanation, usage in zip(explanations, usages, strict=True):
         for line in _describe(args.domain, explanation, usage):
             sys.stdout.write(f"{line}\n")
     return 0
+
+
+def _fail(text: str, code: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    return code
 
 
 def _descriptor(text: str) -> tuple[Entry, ...]:

@@ -25,10 +25,10 @@ class Environment:
         text = self.text(name)
         return default if text is None else values.boolean(name, text)
 
-    def integer(self, name: str, default: int, lowest: int = 0, highest: int = 2**31 - 1) -> int:
+    def integer(self, name: str, default: int, bounds: range) -> int:
         """Return a whole number within bounds."""
         text = self.text(name)
-        return default if text is None else values.integer(name, text, lowest, highest)
+        return default if text is None else values.integer(name, text, bounds, default)
 
     def duration_s(self, name: str) -> float | None:
         """Return a duration in seconds; 0 and absent are None, which stand for no bound."""

@@ -50,11 +50,7 @@ def load_rules(settings: RulesSettings) -> RuleSet:
 
 def check_rules(settings: RulesSettings) -> Checked:
     """Read all rule files and gather everything that is wrong."""
-    try:
-        paths = find_files(settings)
-    except ConfigError as error:
-        return Checked(None, (error,))
-    return check_sources(read_sources(paths), merge_domains=settings.merge_domains)
+    return check_sources(read_sources(settings), merge_domains=settings.merge_domains)
 
 
 def find_files(settings: RulesSettings) -> tuple[Path, ...]:
@@ -76,9 +72,12 @@ def find_files(settings: RulesSettings) -> tuple[Path, ...]:
     return tuple(sorted(kept))
 
 
-def read_sources(paths: Iterable[Path]) -> tuple[Source, ...]:
-    """Read files; one that cannot be read keeps its error in place of its content."""
-    return tuple(_read(path) for path in paths)
+def read_sources(settings: RulesSettings) -> tuple[Source, ...]:
+    """Read all rule files; what cannot be read keeps its error in place of its content."""
+    try:
+        return tuple(_read(path) for path in find_files(settings))
+    except ConfigError as error:
+        return (Source(settings.path, error),)
 
 
 def check_sources(sources: Iterable[Source], *, merge_domains: bool) -> Checked:

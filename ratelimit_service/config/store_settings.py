@@ -49,35 +49,39 @@ def store_settings(flag: str | None, environment: Environment) -> StoreSettings:
         credentials=target.credentials or _credentials(environment, "REDIS_AUTH"),
         sentinel_credentials=_credentials(environment, "REDIS_SENTINEL_AUTH"),
         tls=_tls(environment, needed=target.tls),
-        pool_size=environment.integer("REDIS_POOL_SIZE", defaults.pool_size, lowest=1),
+        pool_size=environment.integer("REDIS_POOL_SIZE", defaults.pool_size, range(1, 10_001)),
         timeout_s=positive_duration_s("REDIS_TIMEOUT", timeout) if timeout else defaults.timeout_s,
         key_prefix=environment.text("CACHE_KEY_PREFIX") or defaults.key_prefix,
-        near_cache_bytes=environment.integer("LOCAL_CACHE_SIZE_IN_BYTES", 0),
+        near_cache_bytes=environment.integer("LOCAL_CACHE_SIZE_IN_BYTES", 0, range(2**40)),
     )
 
 
 def store_warnings(settings: StoreSettings, environment: Environment) -> tuple[str, ...]:
-    """Name the REDIS_* variables that say something of a store that is not used."""
-    if settings.kind is not StoreKind.MEMORY:
+    """Name the REDIS_* variables that say something of a store or of TLS that is not used."""
+    if settings.kind is StoreKind.MEMORY:
+        names: tuple[str, ...] = (*_ONLY_REDIS, *_ONLY_TLS)
+        reason = "counters are kept in memory, since neither --store nor REDIS_URL names Redis"
+    elif settings.tls is None:
+        names, reason = _ONLY_TLS, "the store is reached without TLS; set REDIS_TLS=true"
+    else:
         return ()
-    given = [name for name in sorted(environment.variables) if name in _ONLY_REDIS]
-    return tuple(
-        f"{name} has no effect: counters are kept in memory, since neither REDIS_URL nor a "
-        "redis:// URL for --store is given"
-        for name in given
-        if environment.text(name) is not None
-    )
+    given = (name for name in names if environment.text(name) is not None)
+    return tuple(f"{name} has no effect: {reason}" for name in given)
 
 
-_ONLY_REDIS: Final = frozenset(
-    {
-        "REDIS_AUTH",
-        "REDIS_SENTINEL_AUTH",
-        "REDIS_SOCKET_TYPE",
-        "REDIS_TIMEOUT",
-        "REDIS_TLS",
-        "REDIS_TYPE",
-    }
+_ONLY_REDIS: Final = (
+    "REDIS_AUTH",
+    "REDIS_SENTINEL_AUTH",
+    "REDIS_SOCKET_TYPE",
+    "REDIS_TIMEOUT",
+    "REDIS_TLS",
+    "REDIS_TYPE",
+)
+_ONLY_TLS: Final = (
+    "REDIS_TLS_CACERT",
+    "REDIS_TLS_CLIENT_CERT",
+    "REDIS_TLS_CLIENT_KEY",
+    "REDIS_TLS_SKIP_HOSTNAME_VERIFICATION",
 )
 
 

@@ -55,15 +55,17 @@ def positive_duration_s(name: str, text: str) -> float:
     return seconds
 
 
-def integer(name: str, text: str, lowest: int, highest: int) -> int:
-    """Read a whole number between two bounds, both of which are allowed."""
+def integer(name: str, text: str, bounds: range, example: int) -> int:
+    """Read a whole number within bounds."""
     try:
         number = int(text) if text.isascii() else None
     except ValueError:
         number = None
-    if number is None or not lowest <= number <= highest:
+    if number is None or number not in bounds:
         raise SettingsError(
-            name, f"`{text}` is not a whole number from {lowest} to {highest}; write {lowest or 10}"
+            name,
+            f"`{text}` is not a whole number from {bounds[0]} to {bounds[-1]}; "
+            f"write for example {example}",
         )
     return number
 

@@ -117,7 +117,7 @@ class RulesWatcher:
         signature = _sign(self._settings)
         if signature == self._signature:
             return None
-        sources = _sources(self._settings)
+        sources = read_sources(self._settings)
         if _sign(self._settings) != signature:
             return None
         read = digest(sources)
@@ -129,13 +129,6 @@ class RulesWatcher:
             return check_sources(sources, merge_domains=self._settings.merge_domains).in_force()
         except ConfigError as error:
             return error
-
-
-def _sources(settings: RulesSettings) -> tuple[Source, ...]:
-    try:
-        return read_sources(find_files(settings))
-    except ConfigError as error:
-        return (Source(settings.path, error),)
 
 
 def _sign(settings: RulesSettings) -> _Signature:
