@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from copy import copy
 from time import perf_counter
 from typing import Final
 
@@ -145,5 +144,4 @@ def _fail(operations: Sequence[Operation], error: StoreUnavailableError) -> None
     """Fail the operations that have no answer yet."""
     for operation in operations:
         if not operation.answer.done():
-            # Each its own: a shared error would gather the trace of everyone who raises it.
-            operation.answer.set_exception(copy(error))
+            operation.answer.set_exception(error)

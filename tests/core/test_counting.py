@@ -1,0 +1,55 @@
+"""Which charges of a request are counted."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratelimit_service.core.algorithms import clamp_amount
+from ratelimit_service.core.counting import select_counted
+from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.rules import Step
+
+COUNTERS = [Counter("domain", (Step("key", name),), "", 1_000_000) for name in "abc"]
+CHARGES = st.lists(
+    st.builds(Charge, st.sampled_from(COUNTERS), st.integers(-5, 9), st.integers(0, 9)), max_size=6
+)
+HELD = st.fixed_dictionaries({counter: st.integers(0, 12) for counter in COUNTERS})
+
+
+def _goes_over(charges: list[Charge], counted: dict[Counter, int], selected: list[bool]) -> bool:
+    """Charge what is selected, and say whether some counter was then above its limit."""
+    held, over = dict(counted), False
+    for charge, counts in zip(charges, selected, strict=True):
+        if counts:
+            held[charge.counter] = clamp_amount(held[charge.counter] + charge.amount)
+        over |= held[charge.counter] > charge.limit
+    return over
+
+
+@given(charges=CHARGES, counted=HELD)
+def test_every_counts_everything(charges: list[Charge], counted: dict[Counter, int]) -> None:
+    assert select_counted(charges, counted, Counting.EVERY) == [True] * len(charges)
+
+
+@given(charges=CHARGES, counted=HELD)
+def test_both_ways_of_counting_give_the_same_answer(
+    charges: list[Charge], counted: dict[Counter, int]
+) -> None:
+    every = select_counted(charges, counted, Counting.EVERY)
+    only_over = select_counted(charges, counted, Counting.ONLY_OVER)
+
+    assert _goes_over(charges, counted, only_over) == _goes_over(charges, counted, every)
+
+
+@given(charges=CHARGES, counted=HELD)
+def test_what_stays_within_its_limit_is_not_counted_when_something_goes_over(
+    charges: list[Charge], counted: dict[Counter, int]
+) -> None:
+    selected = select_counted(charges, counted, Counting.ONLY_OVER)
+
+    over = _goes_over(charges, counted, [True] * len(charges))
+    for charge, counts in zip(charges, selected, strict=True):
+        same = [other for other in charges if other.counter == charge.counter]
+        own = _goes_over(same, counted, [True] * len(same))
+        assert counts == (not over or own or charge.amount < 0)
