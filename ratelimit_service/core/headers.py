@@ -51,8 +51,6 @@ def limit_headers(decision: Decision, names: HeaderNames) -> tuple[Header, ...]:
 def _retry_after_s(decision: Decision) -> int:
     """Return the longest wait among the limits that are over, at least a second."""
     waits_us = (
-        status.reset_in_us or 0
-        for status in decision.statuses
-        if status.code is Code.OVER_LIMIT
+        status.reset_in_us or 0 for status in decision.statuses if status.code is Code.OVER_LIMIT
     )
     return max(1, whole_seconds(max(waits_us, default=0)))

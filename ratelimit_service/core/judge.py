@@ -139,9 +139,19 @@ def _overall(plan: Plan, statuses: Sequence[Status], modes: Modes) -> Code:
     quotas: list[bool] = []
     for planned, status in zip(plan.descriptors, statuses, strict=True):
         over = status.code is Code.OVER_LIMIT
-        if modes.quota or (planned.rule is not None and planned.rule.quota_mode):
-            if planned.limit is not None:
-                quotas.append(over)
+        if _is_quota(planned, status, modes):
+            quotas.append(over)
         elif over:
             return Code.OVER_LIMIT
     return Code.OVER_LIMIT if quotas and all(quotas) else Code.OK
+
+
+def _is_quota(planned: PlannedDescriptor, status: Status, modes: Modes) -> bool:
+    """Tell whether a descriptor counts as a quota, also as one that is not over.
+
+    As in the reference: with ``modes.quota`` every descriptor but an unlimited one, also one
+    that no rule matched; else those whose quota rule has not been replaced.
+    """
+    if modes.quota:
+        return status.result is not Result.UNLIMITED
+    return planned.limit is not None and planned.rule is not None and planned.rule.quota_mode

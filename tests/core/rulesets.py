@@ -1,0 +1,40 @@
+"""Rules and requests for tests of the core, as short to write as to read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ratelimit_service.core.model import Descriptor, Entry, Override
+from ratelimit_service.core.rules import Limit, Node, Rule, RuleSet
+from ratelimit_service.core.units import Unit
+from ratelimit_service.errors import Place
+
+DOMAIN: Final = "d"
+PLACE: Final = Place("rules.yaml", 1, 1)
+
+
+def limited(amount: int = 10, unit: Unit = Unit.MINUTE, name: str = "") -> Rule:
+    """A rule with a limit, and a name that others may replace it by."""
+    return Rule("d.rule", PLACE, Limit(amount, unit, name), name=name)
+
+
+def unlimited(name: str = "") -> Rule:
+    """A rule without a limit."""
+    return Rule("d.rule", PLACE, None, unlimited=True, name=name)
+
+
+def rule_set(**rules: Rule) -> RuleSet:
+    """Rules for descriptors of one entry, by its key."""
+    by_key = {key: Node(key, rule) for key, rule in rules.items()}
+    return RuleSet({DOMAIN: Node(by_key=by_key)})
+
+
+def descriptor(
+    key: str,
+    hits: int | None = None,
+    override: Override | None = None,
+    *,
+    refund: bool = False,
+) -> Descriptor:
+    """A descriptor of one entry, with the value ``v``."""
+    return Descriptor((Entry(key, "v"),), hits, refund, override)
