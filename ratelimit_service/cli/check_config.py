@@ -33,8 +33,8 @@ def run(args: Namespace) -> int:
     """Print `file:line:column: reason` for each error, or a summary. Return the exit code."""
     try:
         sources, merge_domains = _sources(args)
-    except SettingsError as error:
-        sys.stderr.write(f"check-config: {error}\n")
+    except SettingsError as wrong:
+        sys.stderr.write(f"check-config: {wrong}\n")
         return 2
     checked = check_sources(sources, merge_domains=merge_domains)
     if checked.rules is None:

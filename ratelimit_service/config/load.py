@@ -111,7 +111,9 @@ def digest(sources: Iterable[Source]) -> bytes:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.suffix in SUFFIXES and file.is_file()]
+    """Name the YAML files of a folder; a link that leads nowhere is one, so that it is noticed."""
+    named = [file for file in folder.iterdir() if file.suffix in SUFFIXES]
+    return [file for file in named if file.is_file() or not file.exists()]
 
 
 def _read(path: Path) -> Source:
