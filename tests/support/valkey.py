@@ -78,6 +78,11 @@ class Standalone:
         statistics = self.info("commandstats").get(f"cmdstat_{command.lower()}", {})
         return int(statistics.get("calls", 0))
 
+    def client_names(self) -> Sequence[str]:
+        """Return the name of every connection."""
+        with self.client() as client:
+            return [str(entry["name"]) for entry in client.client_list()]
+
     def start(self) -> Self:
         """Start, and return when the server answers and has loaded its data."""
         self._process.start(self._answers)

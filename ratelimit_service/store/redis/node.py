@@ -20,7 +20,12 @@ from ratelimit_service.config.settings import Address
 from ratelimit_service.errors import StoreTimeoutError, StoreUnavailableError
 from ratelimit_service.store.redis.access import Access
 from ratelimit_service.store.redis.link import Reply
-from ratelimit_service.store.redis.refusals import ConnectionLostError, UnreachableError
+from ratelimit_service.store.redis.refusals import (
+    ConnectionLostError,
+    NotRunError,
+    UnreachableError,
+    translate,
+)
 
 Command: TypeAlias = tuple[str | int, ...]
 # What came back for a command: a reply, an error reply, or why nothing came back.
@@ -102,7 +107,10 @@ class Node:
     def _broken(
         self, connection: AbstractConnection | None, error: RedisError
     ) -> StoreUnavailableError:
-        if connection is None:
+        if connection is None:  # a busy server may refuse already when it is greeted
+            meaning = translate(self.address, error)
+            if isinstance(meaning, NotRunError):
+                return meaning
             return UnreachableError(f"cannot connect to {self.address}: {error}")
         return ConnectionLostError(f"{self.address} ended the connection unanswered: {error}")
 
