@@ -1,0 +1,1 @@
+"""The gRPC edge, over real connections where there are any."""

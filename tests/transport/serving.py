@@ -1,0 +1,136 @@
+"""A real gRPC server on loopback over a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+
+from ratelimit_service.config.settings import Address, GrpcSettings, HealthSettings, TcpAddress
+from ratelimit_service.core.judge import Outcome
+from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.rules import RuleSet
+from ratelimit_service.health import RULES, STORE, Health
+from ratelimit_service.limiter import Limiter, LimiterOptions
+from ratelimit_service.pb import ratelimit_descriptor_pb2, rls_pb2, rls_pb2_grpc
+from ratelimit_service.store.base import Store
+from ratelimit_service.store.memory import MemoryStore
+from ratelimit_service.telemetry.prometheus import PrometheusRecorder
+from ratelimit_service.transport.grpc_server import GrpcServer
+from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
+from tests.core.rulesets import DOMAIN, limited, rule_set
+
+LOOPBACK: Final = TcpAddress("127.0.0.1", 0)
+NOON_US: Final = 1_700_000_000_000_000
+DEADLINE_S: Final = 20.0
+
+
+class GatedStore(MemoryStore):
+    """A store whose answers wait until the gate opens; ``asked`` tells that one waits."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: NOON_US)
+        self.asked = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    async def charge(
+        self, charges: Sequence[Charge], counting: Counting, timeout_s: float
+    ) -> Sequence[Outcome]:
+        self.asked.set()
+        await self.gate.wait()
+        return await super().charge(charges, counting, timeout_s)
+
+
+class BrokenStore(MemoryStore):
+    """A store that ends every charge with an error."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(lambda: NOON_US)
+        self.error: Exception | None = error
+
+    async def charge(
+        self, charges: Sequence[Charge], counting: Counting, timeout_s: float
+    ) -> Sequence[Outcome]:
+        if self.error is not None:
+            raise self.error
+        return await super().charge(charges, counting, timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a server under test is made of. The clock of its store stands still."""
+
+    rules: RuleSet | None = field(default_factory=lambda: rule_set(k=limited(2)))
+    store: Store = field(default_factory=lambda: MemoryStore(lambda: NOON_US))
+    grpc: GrpcSettings = field(default_factory=lambda: GrpcSettings(LOOPBACK))
+    answers: AnswerOptions = field(default_factory=AnswerOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that runs, and what it reports to."""
+
+    server: GrpcServer
+    endpoint: RateLimitEndpoint
+    health: Health
+    metrics: PrometheusRecorder
+
+    @property
+    def address(self) -> Address:
+        return self.server.address
+
+    def errors(self, code: str, domain: str = DOMAIN) -> float:
+        """Return how many calls ended with an error."""
+        labels = {"domain": domain, "code": code}
+        return self.metrics.registry.get_sample_value("ratelimit_errors_total", labels) or 0
+
+
+def build(setup: Setup) -> Served:
+    """Put a server together without starting it."""
+    metrics = PrometheusRecorder()
+    limiter = Limiter(setup.store, metrics, LimiterOptions())
+    if setup.rules is not None:
+        limiter.apply(setup.rules)
+        metrics.rules_loaded(setup.rules)
+    endpoint = RateLimitEndpoint(limiter, metrics, setup.answers)
+    health = Health(HealthSettings())
+    return Served(GrpcServer(setup.grpc, endpoint, health), endpoint, health, metrics)
+
+
+@asynccontextmanager
+async def serving(setup: Setup | None = None) -> AsyncIterator[Served]:
+    """Run a server that is ready."""
+    served = build(setup or Setup())
+    served.health.working(RULES)
+    served.health.working(STORE)
+    async with served.server:
+        yield served
+
+
+@asynccontextmanager
+async def calling(served: Served) -> AsyncIterator[rls_pb2_grpc.RateLimitServiceAsyncStub]:
+    """Open a connection to a server without TLS."""
+    async with grpc.aio.insecure_channel(str(served.address)) as channel:
+        yield rls_pb2_grpc.RateLimitServiceStub(channel)
+
+
+def request(
+    *descriptors: ratelimit_descriptor_pb2.RateLimitDescriptor,
+    domain: str = DOMAIN,
+    hits_addend: int = 0,
+) -> rls_pb2.RateLimitRequest:
+    """A request, by default one that asks for the key ``k``."""
+    return rls_pb2.RateLimitRequest(
+        domain=domain, descriptors=descriptors or (asking(),), hits_addend=hits_addend
+    )
+
+
+def asking(key: str = "k", value: str = "v") -> ratelimit_descriptor_pb2.RateLimitDescriptor:
+    """A descriptor of one entry."""
+    return ratelimit_descriptor_pb2.RateLimitDescriptor(
+        entries=[ratelimit_descriptor_pb2.RateLimitDescriptor.Entry(key=key, value=value)]
+    )
