@@ -18,6 +18,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from ratelimit_service import __version__
 from ratelimit_service.telemetry.tracing import Attribute, Span
 
+CLOSE_S: Final = 2.0
+
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
@@ -29,7 +31,8 @@ class OtlpTracing:
         self._provider = TracerProvider(
             resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
         )
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._exporter = OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("ratelimit_service", __version__)
 
     def span(self, name: str, attributes: Mapping[str, Attribute]) -> AbstractContextManager[Span]:
@@ -44,5 +47,9 @@ class OtlpTracing:
         context.attach(_PROPAGATOR.extract(carrier))
 
     async def close(self) -> None:
-        """Send what is left; the exporter's own timeout bounds that."""
-        await asyncio.to_thread(self._provider.shutdown)
+        """Send what is left, and give up after CLOSE_S seconds; it would try for longer."""
+        sending = asyncio.ensure_future(asyncio.to_thread(self._provider.shutdown))
+        await asyncio.wait({sending}, timeout=CLOSE_S)
+        if not sending.done():
+            await asyncio.to_thread(self._exporter.shutdown)
+        await sending
