@@ -1,0 +1,1 @@
+"""The real Envoy, the real service and real stores together."""
