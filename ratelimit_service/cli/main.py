@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from ratelimit_service import __version__
-from ratelimit_service.cli import serve
+from ratelimit_service.cli import check_config, explain, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +28,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (serve,):
+    for command in (serve, check_config, explain):
         command.add_parser(commands)
     return parser

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -47,8 +47,15 @@ _OPTIONS: Final = (
 class GrpcServer:
     """Serves from start() to stop(), or for the time of an ``async with``."""
 
-    def __init__(self, settings: GrpcSettings, endpoint: RateLimitEndpoint, health: Health) -> None:
+    def __init__(
+        self,
+        settings: GrpcSettings,
+        endpoint: RateLimitEndpoint,
+        health: Health,
+        interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    ) -> None:
         self._settings = settings
+        self._interceptors = interceptors
         self._address = settings.address
         self._endpoint = endpoint
         self._health = health
@@ -101,7 +108,7 @@ class GrpcServer:
         tls = self._settings.tls
         names = () if tls is None else tls.client_sans
         server = grpc.aio.server(
-            interceptors=[ClientNames(names)] if names else None,
+            interceptors=[*([ClientNames(names)] if names else []), *self._interceptors],
             options=[*_OPTIONS, *_age_options(self._settings)],
         )
         rls_pb2_grpc.add_RateLimitServiceServicer_to_server(
