@@ -19,15 +19,22 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from ratelimit_service.config.settings import GrpcSettings, HealthSettings, TcpAddress
 from ratelimit_service.core.model import Descriptor, Entry, RateLimitRequest
 from ratelimit_service.core.rules import Limit, Node, Rule, RuleSet
 from ratelimit_service.core.units import Unit
 from ratelimit_service.errors import InvalidRequestError, Place
+from ratelimit_service.health import Health
 from ratelimit_service.limiter import LimiterOptions
+from ratelimit_service.pb import rls_pb2, rls_pb2_grpc
+from ratelimit_service.pb.ratelimit_descriptor_pb2 import RateLimitDescriptor
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.telemetry.recorder import NullRecorder
 from ratelimit_service.telemetry.tracing import Tracing, open_tracing
 from ratelimit_service.traced import TracedLimiter
+from ratelimit_service.transport.grpc_server import GrpcServer
+from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
+from ratelimit_service.transport.trace_context import TraceContext
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT_ID = "b7ad6b7169203331"
@@ -152,6 +159,24 @@ async def test_a_caller_s_trace_goes_on_and_each_call_keeps_its_own(
     assert len(spans) == 2
     parents = {(span.trace_id.hex() == TRACE_ID, span.parent_span_id.hex()) for span in spans}
     assert parents == {(True, PARENT_ID), (False, "")}
+
+
+async def test_the_trace_of_a_grpc_call_goes_on(collector: _Collector, tracing: Tracing) -> None:
+    endpoint = RateLimitEndpoint(_limiter(tracing), NullRecorder(), AnswerOptions())
+    address = GrpcSettings(TcpAddress("127.0.0.1", 0))
+    server = GrpcServer(address, endpoint, Health(HealthSettings()), [TraceContext(tracing)])
+    await server.start()
+    entries = [RateLimitDescriptor.Entry(key="user", value="ann")]
+    message = rls_pb2.RateLimitRequest(
+        domain="shop", descriptors=[RateLimitDescriptor(entries=entries)]
+    )
+    async with grpc.aio.insecure_channel(str(server.address)) as channel:
+        call = rls_pb2_grpc.RateLimitServiceStub(channel).ShouldRateLimit
+        await call(message, metadata=[("traceparent", f"00-{TRACE_ID}-{PARENT_ID}-01")])
+    await server.stop()
+    await tracing.close()
+    decision = collector.spans()["ShouldRateLimit"]
+    assert (decision.trace_id.hex(), decision.parent_span_id.hex()) == (TRACE_ID, PARENT_ID)
 
 
 @pytest.mark.parametrize("traceparent", ["", "nonsense", f"00-{'0' * 32}-{PARENT_ID}-01", "ü"])
