@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 
@@ -43,7 +44,7 @@ async def _refuse_foreign_names(request: web.Request, handler: Handler) -> web.S
     Only a browser that was lured to a name which resolves to this host sends another
     (DNS rebinding); it would hand our answer to that name's owner.
     """
-    if not _is_local_name(request.url.host or ""):
+    if not _is_local(request.headers.get(hdrs.HOST, "localhost")):
         raise web.HTTPForbidden(text="the admin address answers to localhost and IP addresses only")
     return await handler(request)
 
@@ -56,8 +57,13 @@ def _is_loopback(address: Address) -> bool:
     )
 
 
-def _is_local_name(host: str) -> bool:
-    return host == "localhost" or _is_ip(host)
+def _is_local(host: str) -> bool:
+    """Tell whether a Host header, with its port or without, names no name but localhost."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name == "localhost" or _is_ip(name)
 
 
 def _is_ip(host: str) -> bool:

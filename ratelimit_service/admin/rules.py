@@ -105,7 +105,9 @@ def _describe_error(error: ConfigError, at: float | None) -> _Error:
 
 def _instant(seconds: float | None) -> str | None:
     return (
-        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+        None
+        if seconds is None
+        else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
     )
 
 
