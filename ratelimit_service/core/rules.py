@@ -146,7 +146,7 @@ class RuleSet:
             walked.append(node)
         if node.rule is None or not path:
             return None
-        return Match(node.rule, tuple(path), _title(domain, node.rule, entries, walked))
+        return Match(node.rule, tuple(path), _title(domain, node.rule, path, walked))
 
     def rules(self) -> Iterator[Rule]:
         """Yield every rule of every domain."""
@@ -172,14 +172,17 @@ def _descend(node: Node, entry: Entry) -> tuple[Node, Step] | None:
     return child, Step(entry.key, entry.value)
 
 
-def _title(domain: str, rule: Rule, entries: Sequence[Entry], walked: Sequence[Node]) -> str:
-    """Name the rule in metrics, with callers' values only where the file asks for them."""
+def _title(domain: str, rule: Rule, path: Sequence[Step], walked: Sequence[Node]) -> str:
+    """Name the rule in metrics, with callers' values only where the file asks for them.
+
+    Values that share one counter share one name: their pattern.
+    """
     if rule.detailed_metric:
-        return ".".join([domain, *(f"{entry.key}_{entry.value}" for entry in entries)])
+        return ".".join([domain, *(f"{step.key}_{step.value}" for step in path)])
     if not any(node.value_to_metric for node in walked):
         return rule.title
     levels = [
-        f"{entry.key}_{entry.value}" if node.value_to_metric else node.label
-        for entry, node in zip(entries, walked, strict=True)
+        f"{step.key}_{step.value}" if node.value_to_metric else node.label
+        for step, node in zip(path, walked, strict=True)
     ]
     return ".".join([domain, *levels])

@@ -152,6 +152,16 @@ def test_titles_name_values_only_where_asked(rules: RuleSet, title: str) -> None
     assert match.title == title
 
 
+def test_values_that_share_a_counter_share_a_title() -> None:
+    node = Node("api_key_batch-*", rule("d.api_key_batch-*", detailed_metric=True))
+    rules = RuleSet({"d": Node(wildcards={"api_key": (wild("batch-*", node, shared=True),)})})
+
+    match = rules.match("d", entries("api_key=batch-7"))
+
+    assert match is not None
+    assert match.title == "d.api_key_batch-*"
+
+
 def test_every_rule_is_listed_once() -> None:
     titles = [found.title for found in RULES.rules()]
 
