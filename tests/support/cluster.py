@@ -113,9 +113,9 @@ class Cluster:
         wait_until(self._formed, "the cluster is whole")
 
     def flush(self) -> None:
-        """Delete every key."""
+        """Forget keys, scripts and statistics."""
         for node in self.nodes:
-            node.execute("FLUSHALL")
+            node.flush()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -71,8 +71,8 @@ class Sentinels:
         self.wait_until_whole()
 
     def flush(self) -> None:
-        """Delete every key."""
-        self.master().execute("FLUSHALL")
+        """Forget keys, scripts and statistics."""
+        self.master().flush()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -113,8 +113,10 @@ class Standalone:
         return True
 
     def flush(self) -> None:
-        """Delete every key."""
+        """Forget keys, scripts and statistics."""
         self.execute("FLUSHALL")
+        self.execute("SCRIPT", "FLUSH")
+        self.execute("CONFIG", "RESETSTAT")
 
     def __enter__(self) -> Self:
         return self.start()

@@ -59,8 +59,8 @@ class RedirectError(NotRunError):
 
 def translate(address: Address, refusal: RedisError) -> StoreUnavailableError:
     """Say what an error reply of the server at ``address`` means."""
-    if isinstance(refusal, MovedError):
-        return _redirect(address, refusal, asking=isinstance(refusal, AskError))
+    if isinstance(refusal, AskError):  # every MovedError is one, too
+        return _redirect(address, refusal, asking=not isinstance(refusal, MovedError))
     if str(refusal).startswith("BUSY "):
         return NotReadyError(f"{address} is not ready: {refusal}")
     for kinds, meaning, phrase in _MEANINGS:
@@ -79,7 +79,7 @@ _MEANINGS: Final[tuple[tuple[_Kinds, type[StoreUnavailableError], str], ...]] = 
 )
 
 
-def _redirect(address: Address, refusal: MovedError, *, asking: bool) -> RedirectError:
+def _redirect(address: Address, refusal: AskError, *, asking: bool) -> RedirectError:
     host = refusal.host
     if not host and isinstance(address, TcpAddress):  # the node means: my host, another port
         host = address.host

@@ -87,22 +87,25 @@ async def test_f13_a_call_whose_reply_is_lost_is_not_sent_again(
         assert await run(link, add("counter")) == [3]
 
 
-async def test_a_busy_server_is_waited_for(standalone_server: Standalone) -> None:
-    standalone_server.execute("CONFIG", "SET", "busy-reply-threshold", 1)
-    async with linked(at(standalone_server.address)) as link:
-        endless = asyncio.create_task(run(link, ScriptCall(ENDLESS, (), ())))
-        await until(lambda: _refuses(standalone_server, "BUSY"))
-        call = asyncio.create_task(run(link, add("counter")))
-        assert await _is_waiting(call)
-        standalone_server.execute("SCRIPT", "KILL")
-        assert await call == [1]
-        (killed,) = await endless
+async def test_a_busy_server_is_waited_for() -> None:
+    with Standalone("--busy-reply-threshold", "1") as server:
+        async with linked(at(server.address)) as link:
+            endless = asyncio.create_task(run(link, ScriptCall(ENDLESS, (), ())))
+            await until(lambda: _refuses(server, "BUSY"))
+            call = asyncio.create_task(run(link, add("counter")))
+            assert await _is_waiting(call)
+            server.execute("SCRIPT", "KILL")
+            assert await call == [1]
+            (killed,) = await endless
     assert isinstance(killed, StoreUnavailableError)
 
 
 async def test_f35_a_server_that_loads_its_data_is_waited_for() -> None:
     # Twenty keys, each of which takes 50 ms to load.
-    options = ("--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024")
+    options = (
+        *("--key-load-delay", "50000", "--rdbcompression", "no"),
+        *("--loading-process-events-interval-bytes", "1024"),
+    )
     with Standalone(*options) as server:
         for number in range(20):
             server.execute("SET", f"large{number}", "x" * 5000)
