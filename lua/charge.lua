@@ -22,6 +22,7 @@
 
 local MAX_AMOUNT = 9007199254740991
 local GRACE_MS = 10000 -- a counter outlives its window by this, should the clock step back
+local READ_AT_ONCE = 1000 -- unpack can take no more than some 8000
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -29,27 +30,40 @@ if not now then
   now = time[1] * 1000000 + time[2]
 end
 
-local started, counted, reset, changed = {}, {}, {}, {}
+-- A window, with all that is written of it. The number of microseconds is given and as text.
+local function window_of(start, text, length)
+  local reset = start + length - math.max(now, start)
+  local ttl_ms = math.ceil(reset / 1000) + GRACE_MS
+  return {start = start, text = text, reset = reset, ttl = string.format('%.0f', ttl_ms)}
+end
 
-local function read(counter)
-  local window = tonumber(ARGV[counter + 1])
-  local start, count = now - math.fmod(now, window), 0
-  local value = redis.call('GET', KEYS[counter])
-  if value then
-    local kept_start, kept_count = string.match(value, '^(%d+) (%d+)$')
-    kept_start = tonumber(kept_start)
-    if kept_start and kept_start >= start then
-      start, count = kept_start, tonumber(kept_count)
-    end
+-- The windows that hold now, by length: most counters of a call share one.
+local current = setmetatable({}, {__index = function(windows, length)
+  local start = now - math.fmod(now, length)
+  windows[length] = window_of(start, string.format('%.0f', start), length)
+  return windows[length]
+end})
+
+local window, counted, changed = {}, {}, {}
+
+local function read(counter, value)
+  local length = tonumber(ARGV[counter + 1])
+  window[counter], counted[counter] = current[length], 0
+  if not value then
+    return
   end
-  started[counter], counted[counter] = start, count
-  reset[counter] = start + window - math.max(now, start)
+  local start_text, count = string.match(value, '^(%d+) (%d+)$')
+  if start_text == window[counter].text then
+    counted[counter] = tonumber(count)
+  elseif start_text and tonumber(start_text) > window[counter].start then
+    window[counter] = window_of(tonumber(start_text), start_text, length)
+    counted[counter] = tonumber(count)
+  end
 end
 
 local function write(counter)
-  local value = string.format('%.0f %.0f', started[counter], counted[counter])
-  local ttl_ms = math.ceil(reset[counter] / 1000) + GRACE_MS
-  redis.call('SET', KEYS[counter], value, 'PX', string.format('%.0f', ttl_ms))
+  local value = window[counter].text .. ' ' .. string.format('%.0f', counted[counter])
+  redis.call('SET', KEYS[counter], value, 'PX', window[counter].ttl)
 end
 
 local function add(count, amount)
@@ -71,8 +85,12 @@ local function counters_over(first, last)
   return over
 end
 
-for counter = 1, #KEYS do
-  read(counter)
+for first = 1, #KEYS, READ_AT_ONCE do
+  local last = math.min(first + READ_AT_ONCE - 1, #KEYS)
+  local values = redis.call('MGET', unpack(KEYS, first, last))
+  for counter = first, last do
+    read(counter, values[counter - first + 1])
+  end
 end
 
 local answers, answered = {}, 0
@@ -87,7 +105,7 @@ while ARGV[at] do
       changed[counter] = true
     end
     answers[answered + 1] = counted[counter]
-    answers[answered + 2] = reset[counter]
+    answers[answered + 2] = window[counter].reset
     answered = answered + 2
   end
   at = last + 1

@@ -26,7 +26,7 @@ LONGEST: Final = 200
 # What stands for itself inside a component, besides ASCII letters and digits. Everything that
 # the format itself uses is missing: % { } / = ; [ ] #
 _SAFE: Final = "_.-~:@*+,!"
-_NEEDS_ESCAPE: Final = re.compile(r"[^A-Za-z0-9_.\-~:@*+,!]").search
+_is_unsafe: Final = re.compile(r"[^A-Za-z0-9_.\-~:@*+,!]").search
 _DIGEST_BYTES: Final = 20
 
 
@@ -52,17 +52,12 @@ class KeyEncoder:
 
 def _tag(domain: str, path: tuple[Step, ...]) -> str:
     """Name a descriptor. Never empty, since an empty tag would be none."""
-    texts = [domain]
+    steps: list[str] = []
     for step in path:
-        texts += (step.key, step.value)
-    escape = _escape if _NEEDS_ESCAPE("".join(texts)) else str
-    steps = [
-        f"{escape(step.key)}=[{escape(step.value)}]"
-        if step.shared
-        else f"{escape(step.key)}={escape(step.value)}"
-        for step in path
-    ]
-    return _shorten(f"{escape(domain)}/{'/'.join(steps)}")
+        key = _escape(step.key) if _is_unsafe(step.key) else step.key
+        value = _escape(step.value) if _is_unsafe(step.value) else step.value
+        steps.append(f"{key}=[{value}]" if step.shared else f"{key}={value}")
+    return _shorten(f"{_escape(domain)}/{'/'.join(steps)}")
 
 
 @lru_cache(maxsize=4096)
@@ -76,7 +71,7 @@ def _suffix(name: str, measure: str, algorithm: Algorithm, window_us: int, overr
 
 def _escape(text: str) -> str:
     # Half a surrogate pair can come in by JSON; it is a text of its own like any other.
-    return quote(text, safe=_SAFE, errors="surrogatepass") if _NEEDS_ESCAPE(text) else text
+    return quote(text, safe=_SAFE, errors="surrogatepass") if _is_unsafe(text) else text
 
 
 def _shorten(text: str) -> str:
