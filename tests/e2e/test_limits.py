@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.service import Service
 from tests.support.envoy import Config, Envoy, Hosts
+from tests.support.service import Service
 from tests.support.upstream import Upstream
 
 # A year, so that no window ends between two calls of a test.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import Service
 from tests.support.envoy import Answer, Config, Envoy, Hosts
+from tests.support.service import Service
 from tests.support.upstream import Upstream
 
 RULES = """

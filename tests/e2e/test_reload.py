@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.service import Service
 from tests.e2e.traffic import Traffic
 from tests.support.envoy import Config, Envoy, Hosts
 from tests.support.processes import wait_until
+from tests.support.service import Service
 from tests.support.upstream import Upstream
 
 IN_FORCE_WITHIN_S: Final = 2.0

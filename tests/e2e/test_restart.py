@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.service import Service
 from tests.e2e.traffic import Traffic
 from tests.support.envoy import Config, Envoy, Hosts
 from tests.support.processes import wait_until
+from tests.support.service import Service
 from tests.support.upstream import Upstream
 
 LIMIT = 1_000_000
@@ -38,8 +38,7 @@ def test_replicas_restart_one_after_the_other_and_no_call_fails(
             _expect_healthy(envoy, 2)
             with Traffic(lambda: envoy.call(x_user_id=user)) as traffic:
                 for replica in (first, second):
-                    replica.terminate()
-                    assert replica.wait() == 0
+                    assert replica.end() == 0
                     _expect_healthy(envoy, 1)
                     traffic.flow()
                     replica.start()

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.service import Service
 from tests.support.envoy import Config, Envoy, Hosts
 from tests.support.processes import wait_until
+from tests.support.service import Service
 from tests.support.upstream import Upstream
 
 # The reference's scenarios count by the minute. Here all but one count by the year, so that

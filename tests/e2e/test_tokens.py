@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.service import Service
 from tests.support.envoy import Answer, Config, Envoy, Hosts
 from tests.support.processes import wait_until
+from tests.support.service import Service
 from tests.support.upstream import Upstream
 
 # A year, so that no window ends between two calls of a test.

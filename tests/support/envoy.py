@@ -55,17 +55,22 @@ class Config:
         The decision may take as long as a busy machine needs: a late one would let the
         call pass, and the test would fail for no fault of the service.
         """
-        changed = copy.deepcopy(self)
-        for address in changed._listening():
-            address.update(address="127.0.0.1", port_value=0)
+        changed = self.on_free_ports()
         changed._point("ratelimit", hosts.services)
         changed._point("upstream", (hosts.upstream,))
         return changed.with_filter(timeout="10s")
 
+    def on_free_ports(self) -> Self:
+        """Return this configuration listening on loopback, on ports that are free."""
+        changed = copy.deepcopy(self)
+        for address in changed._listening():
+            address.update(address="127.0.0.1", port_value=0)
+        return changed
+
     def with_filter(self, **fields: object) -> Self:
         """Return this configuration with other fields in its rate limit filter."""
         changed = copy.deepcopy(self)
-        changed.http_filter(_RATELIMIT_FILTER).update(fields)
+        changed.ratelimit_filter.update(fields)
         return changed
 
     def with_routes(self, routes: Sequence[Node]) -> Self:
@@ -74,11 +79,29 @@ class Config:
         changed._connections()["route_config"]["virtual_hosts"][0]["routes"] = list(routes)
         return changed
 
+    @property
+    def ratelimit_filter(self) -> Node:
+        """The fields of the filter that asks the service."""
+        return self.http_filter(_RATELIMIT_FILTER)
+
     def http_filter(self, name: str) -> Node:
         """Return the fields of an HTTP filter."""
         filters = self._connections()["http_filters"]
         fields: Node = next(each for each in filters if each["name"] == name)["typed_config"]
         return fields
+
+    @property
+    def listener_port(self) -> int:
+        """The port that takes calls."""
+        (listener,) = self.tree["static_resources"]["listeners"]
+        port: int = listener["address"]["socket_address"]["port_value"]
+        return port
+
+    def endpoints(self, cluster: str) -> list[TcpAddress]:
+        """Return the addresses of a cluster."""
+        (group,) = self._cluster(cluster)["load_assignment"]["endpoints"]
+        found = [each["endpoint"]["address"]["socket_address"] for each in group["lb_endpoints"]]
+        return [TcpAddress(each["address"], each["port_value"]) for each in found]
 
     def _connections(self) -> Node:
         (listener,) = self.tree["static_resources"]["listeners"]
@@ -90,10 +113,12 @@ class Config:
         for listener in self.tree["static_resources"]["listeners"]:
             yield listener["address"]["socket_address"]
 
+    def _cluster(self, name: str) -> Node:
+        clusters: list[Node] = self.tree["static_resources"]["clusters"]
+        return next(each for each in clusters if each["name"] == name)
+
     def _point(self, cluster: str, addresses: Sequence[TcpAddress]) -> None:
-        clusters = self.tree["static_resources"]["clusters"]
-        found = next(each for each in clusters if each["name"] == cluster)
-        found["load_assignment"]["endpoints"] = [
+        self._cluster(cluster)["load_assignment"]["endpoints"] = [
             {"lb_endpoints": [_endpoint(address) for address in addresses]}
         ]
 
@@ -137,6 +162,11 @@ class Envoy:
         """Where it takes calls."""
         return self._address
 
+    @property
+    def admin_address(self) -> str:
+        """Where it tells about itself, as ``host:port``."""
+        return self._admin_file.read_text(encoding="utf-8")
+
     def call(self, path: str = "/", **headers: str) -> Answer:
         """Send a GET on a connection of its own; ``x_user_id`` sends ``x-user-id``."""
         connection = http.client.HTTPConnection(self._address.host, self._address.port, timeout=30)
@@ -178,7 +208,6 @@ class Envoy:
             return False
 
     def _admin(self, path: str) -> str:
-        address = self._admin_file.read_text(encoding="utf-8")
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self.admin_address}{path}", timeout=10) as answer:
             text: str = answer.read().decode()
             return text
