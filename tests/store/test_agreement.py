@@ -1,0 +1,70 @@
+"""Memory and the script do the same, whatever is asked and whenever."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.units import MAX_AMOUNT, Unit
+from ratelimit_service.store.memory import GRACE_US, MemoryStore
+from ratelimit_service.store.redis.link import Link
+from ratelimit_service.store.redis.store import RedisStore
+from ratelimit_service.telemetry.recorder import NullRecorder
+from tests.store.subjects import START_US, TIMEOUT_S, Clock, counter
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Requests that are made together, some time after (or before) the last ones."""
+
+    passed_us: int
+    requests: Sequence[tuple[Sequence[Charge], Counting]]
+
+
+_WINDOWS_US = [1, 7, 999_983, *(unit.window_us for unit in Unit)]
+_COUNTERS = st.builds(counter, st.sampled_from("ab"), st.sampled_from(_WINDOWS_US))
+_AMOUNTS = st.integers(-9, 9) | st.integers(-MAX_AMOUNT, MAX_AMOUNT)
+_LIMITS = st.integers(0, 20) | st.integers(0, MAX_AMOUNT)
+_REQUESTS = st.tuples(
+    st.lists(st.builds(Charge, _COUNTERS, _AMOUNTS, _LIMITS), min_size=1, max_size=5),
+    st.sampled_from(Counting),
+)
+# Where windows end, and one microsecond to either side.
+_PASSED_US = st.sampled_from(_WINDOWS_US).flatmap(lambda us: st.integers(us - 1, us + 1))
+_STEPS = st.lists(
+    st.builds(
+        Step,
+        _PASSED_US | st.integers(-GRACE_US, GRACE_US),
+        st.lists(_REQUESTS, min_size=1, max_size=3),
+    ),
+    max_size=8,
+)
+_PREFIXES = itertools.count()
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    # Each example has keys of its own, so that it need not have a server of its own.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(steps=_STEPS)
+async def test_memory_and_the_script_agree(standalone_link: Link, steps: list[Step]) -> None:
+    clock = Clock()
+    memory = MemoryStore(clock)
+    prefix = f"{next(_PREFIXES)}:"
+    redis = RedisStore(standalone_link, NullRecorder(), key_prefix=prefix, now_us=clock)
+    latest_us = START_US
+    for step in steps:
+        # What ended longer ago than the grace may be forgotten, by each in its own time.
+        clock.now_us = max(clock.now_us + step.passed_us, latest_us - GRACE_US)
+        latest_us = max(latest_us, clock.now_us)
+        expected = [await memory.charge(*request, TIMEOUT_S) for request in step.requests]
+        together = (redis.charge(*request, TIMEOUT_S) for request in step.requests)
+        assert [list(outcomes) for outcomes in await asyncio.gather(*together)] == expected
