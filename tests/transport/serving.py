@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,18 +30,23 @@ DEADLINE_S: Final = 20.0
 
 
 class GatedStore(MemoryStore):
-    """A store whose answers wait until the gate opens; ``asked`` tells that one waits."""
+    """A store whose answers wait until the gate opens, and that notes what it is asked."""
 
     def __init__(self) -> None:
         super().__init__(lambda: NOON_US)
-        self.asked = asyncio.Event()
         self.gate = asyncio.Event()
+        self.waiting = 0
+        self.timeouts_s: list[float] = []
 
     async def charge(
         self, charges: Sequence[Charge], counting: Counting, timeout_s: float
     ) -> Sequence[Outcome]:
-        self.asked.set()
-        await self.gate.wait()
+        self.timeouts_s.append(timeout_s)
+        self.waiting += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.waiting -= 1
         return await super().charge(charges, counting, timeout_s)
 
 
@@ -83,10 +88,14 @@ class Served:
     def address(self) -> Address:
         return self.server.address
 
-    def errors(self, code: str, domain: str = DOMAIN) -> float:
+    def errors(self, code: str) -> float:
         """Return how many calls ended with an error."""
-        labels = {"domain": domain, "code": code}
-        return self.metrics.registry.get_sample_value("ratelimit_errors_total", labels) or 0
+        return sum(
+            sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == "ratelimit_errors_total" and sample.labels["code"] == code
+        )
 
 
 def build(setup: Setup) -> Served:
@@ -116,6 +125,13 @@ async def calling(served: Served) -> AsyncIterator[rls_pb2_grpc.RateLimitService
     """Open a connection to a server without TLS."""
     async with grpc.aio.insecure_channel(str(served.address)) as channel:
         yield rls_pb2_grpc.RateLimitServiceStub(channel)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110 - what is waited for raises no event
+            await asyncio.sleep(0.005)
 
 
 def request(
