@@ -19,11 +19,12 @@ _SIZE: Final = 3
 class ClusterNode(Standalone):
     """A server that enforces slots. Alone it must be given slots before it serves keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, persistent: bool = False) -> None:
         self.bus_port = free_port()
         super().__init__(
             *("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)),
             *("--cluster-require-full-coverage", "no", "--cluster-node-timeout", "5000"),
+            persistent=persistent,
         )
 
     @property
@@ -45,8 +46,8 @@ class ClusterNode(Standalone):
 class Cluster:
     """Three masters without replicas. A dead one takes only its own slots away."""
 
-    def __init__(self) -> None:
-        self.nodes = tuple(ClusterNode() for _ in range(_SIZE))
+    def __init__(self, *, persistent: bool = False) -> None:
+        self.nodes = tuple(ClusterNode(persistent=persistent) for _ in range(_SIZE))
 
     @property
     def addresses(self) -> tuple[TcpAddress, ...]:

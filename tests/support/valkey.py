@@ -51,6 +51,11 @@ class Standalone:
         """The address as ``--store`` takes it."""
         return f"redis://{self.address}"
 
+    @property
+    def pid(self) -> int:
+        """The id of the server's process; it must have been started."""
+        return self._process.pid
+
     def client(self) -> redis.Redis:
         """Return a client for preparing and for looking, that never repeats a command."""
         return redis.Redis(

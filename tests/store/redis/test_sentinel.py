@@ -77,7 +77,7 @@ async def test_f35_a_failover_is_followed(own_sentinels: Sentinels, way: str) ->
     async with linked(settings) as link:
         assert await run(link, add("counter")) == [1]
         former, replica = own_sentinels.master(), own_sentinels.replica()
-        former.execute("WAIT", 1, 5000)
+        await until(lambda: replica.execute("GET", "counter") == b"1")
         getattr(former, way)()
         assert await seconds_until_served(link, add("counter")) < LONGEST_FAILOVER_S
         assert int(replica.execute("GET", "counter")) == 2
