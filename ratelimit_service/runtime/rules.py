@@ -45,7 +45,6 @@ class RulesInForce:
 
     def _accept(self, rules: RuleSet) -> None:
         self._limiter.apply(rules)
-        self._recorder.rules_loaded(rules)
         self._health.working(RULES)
         _log.info("rules in force", rules=sum(1 for _ in rules.rules()), domains=len(rules.domains))
 

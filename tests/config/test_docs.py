@@ -1,32 +1,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ratelimit_service.config.flags import Flags
 from ratelimit_service.config.resolve import load_settings
 from ratelimit_service.config.unsupported import IGNORED
+from tests.support.environment import WatchedEnvironment
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
-
-
-class Recorded(Mapping[str, str]):
-    """An environment that notes which variables are asked for."""
-
-    def __init__(self, variables: dict[str, str]) -> None:
-        self.asked: set[str] = set()
-        self._variables = variables
-
-    def __getitem__(self, name: str) -> str:
-        self.asked.add(name)
-        return self._variables[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._variables)
-
-    def __len__(self) -> int:
-        return len(self._variables)
 
 
 def table(heading: str) -> list[str]:
@@ -37,7 +19,7 @@ def table(heading: str) -> list[str]:
 def test_the_guide_lists_exactly_the_variables_that_are_read(tmp_path: Path) -> None:
     pem = tmp_path / "any.pem"
     pem.touch()
-    environ = Recorded(
+    environ = WatchedEnvironment(
         {
             "GRPC_SERVER_USE_TLS": "true",
             "GRPC_SERVER_TLS_CERT": str(pem),

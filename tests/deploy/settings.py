@@ -1,34 +1,17 @@
-"""What the service reads of its environment, found out by letting it read."""
+"""Settings, as the files under deploy/ make them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from ratelimit_service.config.flags import Flags
 from ratelimit_service.config.resolve import load_settings
 from ratelimit_service.config.settings import Settings, TcpAddress
+from tests.support.environment import WatchedEnvironment
 
 DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy"
-
-
-class _Watched(Mapping[str, str]):
-    """An environment that notes which variables are asked for."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-        self.asked: set[str] = set()
-
-    def __getitem__(self, name: str) -> str:
-        self.asked.add(name)
-        return self._variables[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._variables)
-
-    def __len__(self) -> int:
-        return len(self._variables)
 
 
 def read_settings(command: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -36,7 +19,7 @@ def read_settings(command: Sequence[str], environment: Mapping[str, str]) -> Set
     assert command[0] == "serve"
     pairs = zip(command[1::2], command[2::2], strict=True)
     flags = Flags(**{name.removeprefix("--").replace("-", "_"): value for name, value in pairs})
-    watched = _Watched(environment)
+    watched = WatchedEnvironment(environment)
     settings = load_settings(flags, watched)
     assert set(environment) <= watched.asked
     assert settings.warnings == ()

@@ -37,11 +37,11 @@ class ConfigMap:
         self.folder = folder
         self._versions = 0
 
-    def write(self, limit: int) -> None:
+    def write(self, text: str) -> None:
         self._versions += 1
         version = self.folder / f"..2026_{self._versions:04}"
         version.mkdir()
-        (version / "demo.yaml").write_text(_rules(limit))
+        (version / "demo.yaml").write_text(text)
         fresh = self.folder / "..data_tmp"
         fresh.symlink_to(version.name)
         fresh.replace(self.folder / "..data")
@@ -52,7 +52,7 @@ class ConfigMap:
 @pytest.fixture
 def rules(tmp_path: Path) -> ConfigMap:
     mounted = ConfigMap(tmp_path)
-    mounted.write(1_000_000)
+    mounted.write(_rules(1_000_000))
     return mounted
 
 
@@ -83,7 +83,7 @@ def test_an_edit_and_a_swapped_link_come_into_force_under_traffic(
 ) -> None:
     """F45."""
     with Traffic(lambda: envoy.call(x_user_id=user)) as traffic:
-        rules.write(2_000_000)
+        rules.write(_rules(2_000_000))
         _expect_limit(envoy, 2_000_000)
 
         (rules.folder / "..data" / "demo.yaml").write_text(_rules(3_000_000))
@@ -96,3 +96,23 @@ def test_an_edit_and_a_swapped_link_come_into_force_under_traffic(
         traffic.flow()
 
     assert set(traffic.statuses) == {200}
+
+
+def test_wrong_rules_change_nothing_but_are_seen(
+    envoy: Envoy, service: Service, rules: ConfigMap, user: str
+) -> None:
+    """F44."""
+    rejected = 'ratelimit_rule_loads_total{result="failed"} 1.0'
+    with Traffic(lambda: envoy.call(x_user_id=user)) as traffic:
+        rules.write("domain: demo\ndescriptors:\n  - kye: user\n")
+        wait_until(lambda: rejected in service.metrics(), "rejected", IN_FORCE_WITHIN_S)
+        traffic.flow()
+        assert _limit(envoy) == 1_000_000
+
+        rules.write(_rules(2_000_000))
+        _expect_limit(envoy, 2_000_000)
+
+    assert set(traffic.statuses) == {200}
+    assert "demo.yaml:3:" in service.output
+    # Once at the start, and once for the rules that were right again.
+    assert 'ratelimit_rule_loads_total{result="ok"} 2.0' in service.metrics()

@@ -6,10 +6,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from tests.support.envoy import Answer
 from tests.support.processes import wait_until
+
+# Enough to leave the machine to the service that starts meanwhile.
+_BETWEEN_CALLS_S: Final = 0.005
 
 
 class Traffic:
@@ -50,7 +53,7 @@ class Traffic:
             thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping.wait(_BETWEEN_CALLS_S):
             answer = self._call()
             with self._lock:
                 self._statuses[answer.status] += 1
