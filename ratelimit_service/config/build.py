@@ -43,7 +43,7 @@ class _Level:
 
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
     exact: dict[tuple[str, str], Node] = field(default_factory=dict)
-    wildcards: dict[str, tuple[Wildcard, ...]] = field(default_factory=dict)
+    wildcards: dict[str, list[Wildcard]] = field(default_factory=dict)
     by_key: dict[str, Node] = field(default_factory=dict)
 
     def add(
@@ -66,12 +66,13 @@ class _Level:
         self, label: str = "", rule: Rule | None = None, table: DescriptorTable | None = None
     ) -> Node:
         reports_value = table is not None and table.value_to_metric
-        return Node(label, rule, self.exact, self.wildcards, self.by_key, reports_value)
+        wildcards = {key: tuple(found) for key, found in self.wildcards.items()}
+        return Node(label, rule, self.exact, wildcards, self.by_key, reports_value)
 
     def _put(self, table: DescriptorTable, node: Node) -> None:
         if WILDCARD in table.value:
             wildcard = Wildcard(Pattern(table.value), node, table.share_threshold)
-            self.wildcards[table.key] = (*self.wildcards.get(table.key, ()), wildcard)
+            self.wildcards.setdefault(table.key, []).append(wildcard)
         elif table.value:
             self.exact[table.key, table.value] = node
         else:

@@ -146,12 +146,12 @@ class _TreeReader:
 
     def _pairs(self, node: yaml.MappingNode, depth: int) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         """Return a map's keys and values; its own keys beat merged ones."""
-        self._bound(node, depth)
         own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key_node, value_node in node.value:
             if key_node.tag == _TAG + "merge":
                 for source in self._merge_sources(value_node):
+                    self._bound(source, depth + 1)
                     merged = self._pairs(source, depth + 1) | merged
                 continue
             key = self._key(key_node)
@@ -192,7 +192,7 @@ def _scalar(node: yaml.Node) -> Scalar:
         return Scalar(text, text)
     try:
         return Scalar(text, SafeConstructor().construct_object(node))
-    except (ValueError, KeyError):
+    except (ValueError, LookupError):
         return Scalar(text, text)
 
 

@@ -3,8 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ratelimit_service.config.load import check_rules, load_rules
+from ratelimit_service.config.parse import ParsedFile, parse_file
 from ratelimit_service.config.settings import RulesSettings
 from ratelimit_service.errors import ConfigError
 from tests.config.files import errors_of, load, write
@@ -281,3 +284,43 @@ def test_texts_that_join_alike_are_not_the_same(tmp_path: Path) -> None:
     )
 
     assert set(rules.domains["d"].exact) == {("a_b", "c"), ("a", "b_c")}
+
+
+WORDS = st.sampled_from(
+    [
+        "domain",
+        "descriptors",
+        "key",
+        "value",
+        "rate_limit",
+        "unit",
+        "&a",
+        "*a",
+        "<<",
+        "a",
+        "3",
+        ": ",
+        "\n",
+        "\n  ",
+        "\n- ",
+        "- ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "'",
+        "? ",
+        "!!int ",
+        "#",
+        "\t",
+    ]
+)
+
+
+@example(b"!!int ''")
+@given(st.one_of(st.lists(WORDS, max_size=40).map("".join).map(str.encode), st.binary(max_size=60)))
+def test_no_text_is_more_than_an_error(content: bytes) -> None:
+    found = parse_file(content, "f.yaml")
+
+    assert isinstance(found, ParsedFile) or all(error.place.file == "f.yaml" for error in found)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ratelimit_service.config import yaml_tree
 from ratelimit_service.config.load import load_rules
 from ratelimit_service.config.settings import RulesSettings
 from ratelimit_service.core.model import Entry
@@ -211,3 +212,15 @@ def test_files_beside_the_folder_count_where_asked(tmp_path: Path) -> None:
     assert set(load_rules(RulesSettings(folder)).domains) == {"inside"}
     both = load_rules(RulesSettings(folder, with_siblings=True))
     assert set(both.domains) == {"inside", "beside"}
+
+
+def test_maps_without_aliases_are_not_taken_for_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yaml_tree, "MAX_REPEATED", 5)
+
+    rules = load(
+        tmp_path, "domain: d\ndescriptors:\n" + "".join(f"- key: k{n}\n" for n in range(9))
+    )
+
+    assert len(rules.domains["d"].by_key) == 9
