@@ -45,6 +45,8 @@ def test_calls_pass_while_the_service_is_dead_and_are_limited_when_it_is_back(
         unlimited = [envoy.call(x_user_id=user) for _ in range(5)]
         assert {answer.status for answer in unlimited} == {200}
         assert all("x-ratelimit-limit" not in answer.headers for answer in unlimited)
+        assert envoy.statistic("cluster.upstream.ratelimit.error") == len(unlimited)
+        assert envoy.statistic("cluster.ratelimit.upstream_cx_connect_fail") > 0
 
         service.start()
         # The first calls may still find the way closed, and pass.

@@ -51,10 +51,12 @@ def test_a_refused_call_does_not_reach_the_upstream(
     for _ in range(3):
         envoy.call(x_user_id=user)
     before = upstream.calls
+    over_limit = envoy.statistic("cluster.upstream.ratelimit.over_limit")
 
     refused = envoy.call(x_user_id=user)
 
     assert refused.status == 429
+    assert envoy.statistic("cluster.upstream.ratelimit.over_limit") == over_limit + 1
     assert refused.headers["x-envoy-ratelimited"] == "true"
     assert upstream.calls == before
 

@@ -105,7 +105,7 @@ def test_an_estimate_is_charged_up_front_and_settled_to_the_actual(caller: Calle
 
     assert first.status == 200
     assert first.headers["x-ratelimit-remaining"] == "20"
-    # 80 charged, 30 charged, 80 given back.
+    # 80 charged, 80 given back, 30 charged.
     caller.expect_remaining(70)
 
 
