@@ -56,7 +56,9 @@ async def run_until(
     outcomes = list(await attempt(calls))
     for pause_s in _pauses():
         waiting = [at for at, outcome in enumerate(outcomes) if _worth_repeating(outcome)]
-        if not waiting or asyncio.get_running_loop().time() + pause_s >= deadline:
+        left_s = deadline - asyncio.get_running_loop().time()
+        # An attempt that has no time to finish would only hide why the others failed.
+        if not waiting or left_s < 2 * pause_s:
             break
         await asyncio.sleep(pause_s)
         again = await attempt([calls[at] for at in waiting])
