@@ -1,0 +1,1 @@
+"""The composition root, mostly as a process seen from outside."""
