@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from ratelimit_service.core.algorithms import Algorithm
 from ratelimit_service.core.model import Descriptor, Override, RateLimitRequest
-from ratelimit_service.core.rules import Limit, Match, Rule, RuleSet, Step
+from ratelimit_service.core.rules import Limit, Rule, RuleSet, Step
 from ratelimit_service.core.units import MAX_AMOUNT
 from ratelimit_service.errors import InvalidRequestError
 
 REQUESTS: Final = "requests"
 """The measure that hits count."""
+
+
+REMEMBERED: Final = 8_192
+"""How many descriptors' plans are remembered, the last used ones."""
+
+LONGEST_REMEMBERED: Final = 1_024
+"""No plan is remembered of a descriptor of more characters than this."""
 
 
 class Counting(Enum):
@@ -33,6 +41,7 @@ class Counter:
 
     The amount of the limit is no part of it: a raised limit goes on counting.
     ``overridden`` keeps the limits that callers bring along apart from those of rules.
+    ``text_length`` counts the characters of the path.
     """
 
     domain: str
@@ -42,6 +51,18 @@ class Counter:
     measure: str = REQUESTS
     algorithm: Algorithm = Algorithm.FIXED_WINDOW
     overridden: bool = False
+    text_length: int = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Counters are remembered with the plans, and looked up by every store.
+        length = sum(len(step.key) + len(step.value) for step in self.path)
+        object.__setattr__(self, "text_length", length)
+        parts = (self.domain, self.path, self.limit_name, self.window_us, self.overridden)
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,50 +107,62 @@ def make_plan(rules: RuleSet, request: RateLimitRequest) -> Plan:
         raise InvalidRequestError("rate limit domain must not be empty")
     if not request.descriptors:
         raise InvalidRequestError("rate limit descriptor list must not be empty")
-    amounts = [_signed_hits(request, index) for index in range(len(request.descriptors))]
-    matches = [
-        rules.match(request.domain, descriptor.entries) if descriptor.override is None else None
+    _require_exact_amounts(request)
+    planned = [
+        _plan_descriptor(rules, request.domain, descriptor, request.hits or 1)
+        if descriptor.text_length <= LONGEST_REMEMBERED
+        else _plan_descriptor.__wrapped__(rules, request.domain, descriptor, request.hits or 1)
         for descriptor in request.descriptors
     ]
-    replaced = _replaced_names(matches)
-    overridable = request.domain in rules.domains
-    planned: list[PlannedDescriptor] = []
-    for descriptor, match, amount in zip(request.descriptors, matches, amounts, strict=True):
-        if match is not None:
-            planned.append(_plan_match(request.domain, match, amount, replaced))
-        elif descriptor.override is not None and overridable:
-            planned.append(_plan_override(request.domain, descriptor, descriptor.override, amount))
-        else:
-            planned.append(PlannedDescriptor())
-    charges = tuple(item.charge for item in planned if item.charge is not None)
+    if any(item.rule is not None and item.rule.replaces for item in planned):
+        planned = _replace(planned)
+    charges = tuple([item.charge for item in planned if item.charge is not None])
     return Plan(request.domain, tuple(planned), charges)
 
 
-def _signed_hits(request: RateLimitRequest, index: int) -> int:
-    """Return a descriptor's hits: its own, else the request's, where 0 stands for 1."""
-    descriptor = request.descriptors[index]
-    hits = (request.hits or 1) if descriptor.hits is None else descriptor.hits
-    if hits > MAX_AMOUNT:
-        raise InvalidRequestError(
-            f"hits_addend of descriptor {index} is {hits}, above the largest amount {MAX_AMOUNT}"
-        )
-    return -hits if descriptor.refund else hits
-
-
-def _replaced_names(matches: Iterable[Match | None]) -> frozenset[str]:
-    replaces = (match.rule.replaces for match in matches if match is not None)
-    return frozenset[str]().union(*replaces)
-
-
-def _plan_match(
-    domain: str, match: Match, amount: int, replaced: frozenset[str]
+@lru_cache(maxsize=REMEMBERED)
+def _plan_descriptor(
+    rules: RuleSet, domain: str, descriptor: Descriptor, hits: int
 ) -> PlannedDescriptor:
-    rule = match.rule
-    if rule.limit is None or rule.name in replaced:
-        return PlannedDescriptor(match.title, rule)
-    counter = Counter(domain, match.path, rule.limit.name, rule.limit.unit.window_us)
-    charge = Charge(counter, amount, rule.limit.amount)
-    return PlannedDescriptor(match.title, rule, rule.limit, charge)
+    """Plan one descriptor; ``hits`` are the request's, for one that brings none of its own."""
+    amount = hits if descriptor.hits is None else descriptor.hits
+    if descriptor.refund:
+        amount = -amount
+    if descriptor.override is not None:
+        if domain not in rules.domains:
+            return PlannedDescriptor()
+        return _plan_override(domain, descriptor, descriptor.override, amount)
+    match = rules.match(domain, descriptor.entries)
+    if match is None:
+        return PlannedDescriptor()
+    limit = match.rule.limit
+    if limit is None:
+        return PlannedDescriptor(match.title, match.rule)
+    counter = Counter(domain, match.path, limit.name, limit.unit.window_us)
+    charge = Charge(counter, amount, limit.amount)
+    return PlannedDescriptor(match.title, match.rule, limit, charge)
+
+
+def _require_exact_amounts(request: RateLimitRequest) -> None:
+    for index, descriptor in enumerate(request.descriptors):
+        hits = request.hits if descriptor.hits is None else descriptor.hits
+        if hits > MAX_AMOUNT:
+            raise InvalidRequestError(
+                f"hits_addend of descriptor {index} is {hits}, "
+                f"above the largest amount {MAX_AMOUNT}"
+            )
+
+
+def _replace(planned: Sequence[PlannedDescriptor]) -> list[PlannedDescriptor]:
+    """Take the limits from the descriptors whose rule another descriptor's rule replaces."""
+    rules = [item.rule for item in planned if item.rule is not None]
+    replaced = frozenset[str]().union(*(rule.replaces for rule in rules))
+    return [
+        PlannedDescriptor(item.title, item.rule)
+        if item.rule is not None and item.rule.name in replaced
+        else item
+        for item in planned
+    ]
 
 
 def _plan_override(
@@ -138,6 +171,5 @@ def _plan_override(
     path = tuple(Step(entry.key, entry.value) for entry in descriptor.entries)
     counter = Counter(domain, path, "", override.unit.window_us, overridden=True)
     limit = Limit(override.amount, override.unit)
-    return PlannedDescriptor(
-        f"{domain}.override", None, limit, Charge(counter, amount, override.amount)
-    )
+    charge = Charge(counter, amount, override.amount)
+    return PlannedDescriptor(f"{domain}.override", None, limit, charge)

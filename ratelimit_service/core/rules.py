@@ -119,9 +119,12 @@ class Match:
     title: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleSet:
-    """All rules that are in force at one moment, by domain. It never changes."""
+    """All rules that are in force at one moment, by domain. It never changes.
+
+    It is equal to itself alone, which makes it a quick key for what is remembered of it.
+    """
 
     domains: Mapping[str, Node]
 

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ratelimit_service.core.algorithms import Algorithm
-from ratelimit_service.core.plan import Counter
+from ratelimit_service.core.plan import LONGEST_REMEMBERED, REMEMBERED, Counter
 from ratelimit_service.core.rules import Step
 from ratelimit_service.core.units import SECOND_US
 
@@ -36,9 +36,15 @@ class KeyEncoder:
     def __init__(self, prefix: str = "") -> None:
         """``prefix`` stands as it is before every key, but for braces, which would be a tag."""
         self._prefix = prefix.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
+        self._remembered_key = lru_cache(maxsize=REMEMBERED)(self._key)
 
     def key(self, counter: Counter) -> str:
         """Return the key of a counter."""
+        if counter.text_length <= LONGEST_REMEMBERED:
+            return self._remembered_key(counter)
+        return self._key(counter)
+
+    def _key(self, counter: Counter) -> str:
         tag = _tag(counter.domain, counter.path)
         suffix = _suffix(
             counter.limit_name,

@@ -5,14 +5,17 @@ Source: envoy.service.ratelimit.v3 (proto/ratelimit_service/pb/rls.proto).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from ratelimit_service.core.headers import Header
 from ratelimit_service.core.judge import Code, Decision, Status
 from ratelimit_service.core.model import Descriptor, Entry, Override, RateLimitRequest
+from ratelimit_service.core.plan import LONGEST_REMEMBERED, REMEMBERED
 from ratelimit_service.core.units import Unit, whole_seconds
 from ratelimit_service.errors import InvalidRequestError
-from ratelimit_service.pb import ratelimit_descriptor_pb2, ratelimit_unit_pb2, rls_pb2
+from ratelimit_service.pb import ratelimit_unit_pb2, rls_pb2
+from ratelimit_service.pb.ratelimit_descriptor_pb2 import RateLimitDescriptor
 
 MAX_UINT32: Final = 2**32 - 1
 
@@ -33,33 +36,39 @@ _OVERRIDE_UNITS: Final = {
 
 def decode_request(message: rls_pb2.RateLimitRequest) -> RateLimitRequest:
     """Read a request. Raises InvalidRequestError for a limit whose unit is not known."""
-    descriptors = tuple(
-        [_decode_descriptor(item, index) for index, item in enumerate(message.descriptors)]
-    )
-    return RateLimitRequest(message.domain, descriptors, message.hits_addend)
+    descriptors = []
+    for index, item in enumerate(message.descriptors):
+        if item.HasField("limit"):
+            _require_known_unit(item.limit.unit, index)
+        body = item.SerializeToString()
+        remembered = len(body) <= LONGEST_REMEMBERED
+        descriptors.append(
+            _decode_descriptor(body) if remembered else _decode_descriptor.__wrapped__(body)
+        )
+    return RateLimitRequest(message.domain, tuple(descriptors), message.hits_addend)
 
 
-def _decode_descriptor(
-    message: ratelimit_descriptor_pb2.RateLimitDescriptor, index: int
-) -> Descriptor:
+@lru_cache(maxsize=REMEMBERED)
+def _decode_descriptor(body: bytes) -> Descriptor:
+    """Read one descriptor. Callers send the same ones again and again."""
+    message = RateLimitDescriptor.FromString(body)
+    limit = message.limit
     return Descriptor(
         tuple([Entry(entry.key, entry.value) for entry in message.entries]),
         message.hits_addend.value if message.HasField("hits_addend") else None,
         message.is_negative_hits,
-        _decode_override(message.limit, index) if message.HasField("limit") else None,
+        Override(limit.requests_per_unit, _OVERRIDE_UNITS[limit.unit])
+        if message.HasField("limit")
+        else None,
     )
 
 
-def _decode_override(
-    message: ratelimit_descriptor_pb2.RateLimitDescriptor.RateLimitOverride, index: int
-) -> Override:
-    unit = _OVERRIDE_UNITS.get(message.unit)
-    if unit is None:
+def _require_known_unit(unit: ratelimit_unit_pb2.RateLimitUnit.ValueType, index: int) -> None:
+    if unit not in _OVERRIDE_UNITS:
         raise InvalidRequestError(
-            f"limit of descriptor {index} has unit {_unit_name(message.unit)}; "
+            f"limit of descriptor {index} has unit {_unit_name(unit)}; "
             f"it must be one of {', '.join(known.name for known in _OVERRIDE_UNITS.values())}"
         )
-    return Override(message.requests_per_unit, unit)
 
 
 def _unit_name(number: int) -> str:
