@@ -141,7 +141,6 @@ class Standalone:
             *("--dir", str(self.folder), "--save", ""),
             *("--appendonly", "yes" if self._persistent else "no"),
             *("--appendfsync", "no", "--repl-diskless-sync-delay", "0"),
-            *("--enable-debug-command", "local"),
         )
 
     def _answers(self) -> bool:
