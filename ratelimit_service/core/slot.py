@@ -134,7 +134,8 @@ class Slot:
         """Do one message, whole or not at all, and answer it."""
         return _HANDLERS[type(message)](self, message, now_us)
 
-    def _admit(self, message: Admit, now_us: int) -> SlotReply:
+    def admit(self, message: Admit, now_us: int) -> SlotReply:
+        """Charge every line or none."""
         conflict = self._conflict(message.swap, now_us)
         if conflict is not None:
             return conflict
@@ -182,7 +183,8 @@ class Slot:
         cell.state = state
         return View(state, view.granted)
 
-    def _confirm(self, message: Confirm, now_us: int) -> SlotReply:
+    def confirm(self, message: Confirm, now_us: int) -> SlotReply:
+        """Exchange every hold or none."""
         conflict = self._conflict(message.swap, now_us)
         if conflict is not None:
             return conflict
@@ -192,7 +194,8 @@ class Slot:
         record = self._swap(message.swap, now_us, ())
         return SlotReply(Verdict.DONE, now_us, views, record)
 
-    def _renew(self, message: Renew, now_us: int) -> SlotReply:
+    def renew(self, message: Renew, now_us: int) -> SlotReply:
+        """Exchange the holds that are still open."""
         conflict = self._conflict(message.swap, now_us)
         if conflict is not None:
             return conflict
@@ -220,7 +223,8 @@ class Slot:
         cell.state = state
         return View(state, exchange.amount)
 
-    def _settle(self, message: Settle, now_us: int) -> SlotReply:
+    def settle(self, message: Settle, now_us: int) -> SlotReply:
+        """End holds and correct what they charged."""
         conflict = self._conflict(message.swap, now_us)
         if conflict is not None:
             return conflict
@@ -247,7 +251,8 @@ class Slot:
         cell.state = state
         return View(state, payment.actual)
 
-    def _cancel(self, message: Cancel, now_us: int) -> SlotReply:
+    def cancel(self, message: Cancel, now_us: int) -> SlotReply:
+        """Give back what is held under some ids."""
         for line in message.lines:
             cell = self._cells.get(line.key)
             if cell is None:
@@ -262,23 +267,27 @@ class Slot:
             cell.state = state
         return SlotReply(Verdict.DONE, now_us)
 
-    def _look(self, message: Look, now_us: int) -> SlotReply:
+    def look(self, message: Look, now_us: int) -> SlotReply:
+        """Tell what counters hold."""
         views = tuple(
             View((self._cells.get(line.key) or Cell()).settle_to(line.cap, now_us))
             for line in message.lines
         )
         return SlotReply(Verdict.DONE, now_us, views)
 
-    def _write(self, message: Write, now_us: int) -> SlotReply:
+    def write(self, message: Write, now_us: int) -> SlotReply:
+        """Write a record."""
         conflict = self._conflict(message.swap, now_us)
         if conflict is not None:
             return conflict
         return SlotReply(Verdict.DONE, now_us, record=self._swap(message.swap, now_us, ()))
 
-    def _read(self, message: Read, now_us: int) -> SlotReply:
+    def read(self, message: Read, now_us: int) -> SlotReply:
+        """Tell what is remembered of a reservation."""
         return SlotReply(Verdict.DONE, now_us, record=self._record(message.name, now_us))
 
-    def _list_due(self, message: ListDue, now_us: int) -> SlotReply:
+    def list_due(self, message: ListDue, now_us: int) -> SlotReply:
+        """Name the records that are due."""
         due = sorted(
             (due_us, name)
             for name, due_us in self._due.get(message.due_list, {}).items()
@@ -339,13 +348,13 @@ class Slot:
 
 
 _HANDLERS: Final[dict[type[Message], Callable[..., SlotReply]]] = {
-    Admit: Slot._admit,
-    Confirm: Slot._confirm,
-    Renew: Slot._renew,
-    Settle: Slot._settle,
-    Cancel: Slot._cancel,
-    Look: Slot._look,
-    Write: Slot._write,
-    Read: Slot._read,
-    ListDue: Slot._list_due,
+    Admit: Slot.admit,
+    Confirm: Slot.confirm,
+    Renew: Slot.renew,
+    Settle: Slot.settle,
+    Cancel: Slot.cancel,
+    Look: Slot.look,
+    Write: Slot.write,
+    Read: Slot.read,
+    ListDue: Slot.list_due,
 }
