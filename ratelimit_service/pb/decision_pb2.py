@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#ratelimit_service/pb/decision.proto\x12\x0cratelimit.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"#\n\x05\x45ntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x81\x01\n\x0bInlineLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07measure\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x04\x12\x0e\n\x06window\x18\x04 \x01(\t\x12\x11\n\talgorithm\x18\x05 \x01(\t\x12\r\n\x05\x62urst\x18\x06 \x01(\x04\x12\x11\n\ttime_zone\x18\x07 \x01(\t\"\xea\x01\n\nDescriptor\x12$\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x13.ratelimit.v1.Entry\x12\x36\n\x07\x61mounts\x18\x02 \x03(\x0b\x32%.ratelimit.v1.Descriptor.AmountsEntry\x12)\n\x06limits\x18\x03 \x03(\x0b\x32\x19.ratelimit.v1.InlineLimit\x12#\n\x06parent\x18\x04 \x03(\x0b\x32\x13.ratelimit.v1.Entry\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xb4\x03\n\x1b\x43heckAndIncrementByNRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\x0b\x64\x65scriptors\x18\x02 \x03(\x0b\x32\x18.ratelimit.v1.Descriptor\x12G\n\x07\x61mounts\x18\x03 \x03(\x0b\x32\x36.ratelimit.v1.CheckAndIncrementByNRequest.AmountsEntry\x12N\n\x0bmin_amounts\x18\x04 \x03(\x0b\x32\x39.ratelimit.v1.CheckAndIncrementByNRequest.MinAmountsEntry\x12\r\n\x05model\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x64ry_run\x18\x08 \x01(\x08\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x31\n\x0fMinAmountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xcf\x01\n\x0bLimitStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07measure\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12 \n\x04\x63ode\x18\x04 \x01(\x0e\x32\x12.ratelimit.v1.Code\x12\r\n\x05limit\x18\x05 \x01(\x04\x12\x0c\n\x04used\x18\x06 \x01(\x04\x12\x0c\n\x04held\x18\x07 \x01(\x04\x12\x11\n\tremaining\x18\x08 \x01(\x04\x12.\n\x0buntil_reset\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\"_\n\x10\x44\x65scriptorStatus\x12 \n\x04\x63ode\x18\x01 \x01(\x0e\x32\x12.ratelimit.v1.Code\x12)\n\x06limits\x18\x02 \x03(\x0b\x32\x19.ratelimit.v1.LimitStatus\"\x8a\x02\n\x07Refusal\x12\x18\n\x10\x64\x65scriptor_index\x18\x01 \x01(\r\x12\x12\n\nlimit_name\x18\x02 \x01(\t\x12\x0f\n\x07measure\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x04\x12\x0c\n\x04used\x18\x05 \x01(\x04\x12\x0c\n\x04held\x18\x06 \x01(\x04\x12\x11\n\trequested\x18\x07 \x01(\x04\x12.\n\x0bretry_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x08reset_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x06reason\x18\n \x01(\x0e\x32\x14.ratelimit.v1.Reason\"$\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xd4\x03\n\x1c\x43heckAndIncrementByNResponse\x12(\n\x0coverall_code\x18\x01 \x01(\x0e\x32\x12.ratelimit.v1.Code\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ratelimit.v1.State\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12H\n\x07granted\x18\x05 \x03(\x0b\x32\x37.ratelimit.v1.CheckAndIncrementByNResponse.GrantedEntry\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x30\n\x08statuses\x18\x07 \x03(\x0b\x32\x1e.ratelimit.v1.DescriptorStatus\x12&\n\x07refusal\x18\x08 \x01(\x0b\x32\x15.ratelimit.v1.Refusal\x12%\n\x07headers\x18\t \x03(\x0b\x32\x14.ratelimit.v1.Header\x12\x11\n\thttp_body\x18\n \x01(\x0c\x1a.\n\x0cGrantedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x82\x01\n\x11\x44\x65scriptorAmounts\x12=\n\x07\x61mounts\x18\x01 \x03(\x0b\x32,.ratelimit.v1.DescriptorAmounts.AmountsEntry\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xa2\x01\n\x06\x41\x63tual\x12\x32\n\x07\x61mounts\x18\x01 \x03(\x0b\x32!.ratelimit.v1.Actual.AmountsEntry\x12\x34\n\x0b\x64\x65scriptors\x18\x02 \x03(\x0b\x32\x1f.ratelimit.v1.DescriptorAmounts\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\n\n\x08Released\"\x0e\n\x0cUsageUnknown\"\xbc\x01\n\x10ReconcileRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12&\n\x06\x61\x63tual\x18\x02 \x01(\x0b\x32\x14.ratelimit.v1.ActualH\x00\x12*\n\x08released\x18\x03 \x01(\x0b\x32\x16.ratelimit.v1.ReleasedH\x00\x12\x33\n\rusage_unknown\x18\x04 \x01(\x0b\x32\x1a.ratelimit.v1.UsageUnknownH\x00\x42\x07\n\x05usage\"i\n\x11ReconcileResponse\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.ratelimit.v1.State\x12\x30\n\x08statuses\x18\x02 \x03(\x0b\x32\x1e.ratelimit.v1.DescriptorStatus\"\xce\x01\n\rExtendRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x07\x61mounts\x18\x03 \x03(\x0b\x32(.ratelimit.v1.ExtendRequest.AmountsEntry\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xc4\x01\n\x0e\x45xtendResponse\x12(\n\x0coverall_code\x18\x01 \x01(\x0e\x32\x12.ratelimit.v1.Code\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x08statuses\x18\x03 \x03(\x0b\x32\x1e.ratelimit.v1.DescriptorStatus\x12&\n\x07refusal\x18\x04 \x01(\x0b\x32\x15.ratelimit.v1.Refusal\"P\n\x0fGetUsageRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\x0b\x64\x65scriptors\x18\x02 \x03(\x0b\x32\x18.ratelimit.v1.Descriptor\"D\n\x10GetUsageResponse\x12\x30\n\x08statuses\x18\x01 \x03(\x0b\x32\x1e.ratelimit.v1.DescriptorStatus*4\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x0e\n\nOVER_LIMIT\x10\x02*B\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\x0b\n\x07SETTLED\x10\x02\x12\x0b\n\x07\x45XPIRED\x10\x03*\x96\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11REASON_OVER_LIMIT\x10\x01\x12\x0e\n\nNEVER_FITS\x10\x02\x12\r\n\tEXHAUSTED\x10\x03\x12\x0c\n\x08NO_PRICE\x10\x04\x12\n\n\x06\x46ROZEN\x10\x05\x12\r\n\tUNMATCHED\x10\x06\x12\x15\n\x11STORE_UNAVAILABLE\x10\x07\x32\xde\x02\n\x0f\x44\x65\x63isionService\x12m\n\x14\x43heckAndIncrementByN\x12).ratelimit.v1.CheckAndIncrementByNRequest\x1a*.ratelimit.v1.CheckAndIncrementByNResponse\x12L\n\tReconcile\x12\x1e.ratelimit.v1.ReconcileRequest\x1a\x1f.ratelimit.v1.ReconcileResponse\x12\x43\n\x06\x45xtend\x12\x1b.ratelimit.v1.ExtendRequest\x1a\x1c.ratelimit.v1.ExtendResponse\x12I\n\x08GetUsage\x12\x1d.ratelimit.v1.GetUsageRequest\x1a\x1e.ratelimit.v1.GetUsageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#ratelimit_service/pb/decision.proto\x12\x0cratelimit.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"#\n\x05\x45ntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x81\x01\n\x0bInlineLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07measure\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x04\x12\x0e\n\x06window\x18\x04 \x01(\t\x12\x11\n\talgorithm\x18\x05 \x01(\t\x12\r\n\x05\x62urst\x18\x06 \x01(\x04\x12\x11\n\ttime_zone\x18\x07 \x01(\t\"\xea\x01\n\nDescriptor\x12$\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x13.ratelimit.v1.Entry\x12\x36\n\x07\x61mounts\x18\x02 \x03(\x0b\x32%.ratelimit.v1.Descriptor.AmountsEntry\x12)\n\x06limits\x18\x03 \x03(\x0b\x32\x19.ratelimit.v1.InlineLimit\x12#\n\x06parent\x18\x04 \x03(\x0b\x32\x13.ratelimit.v1.Entry\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xb4\x03\n\x1b\x43heckAndIncrementByNRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\x0b\x64\x65scriptors\x18\x02 \x03(\x0b\x32\x18.ratelimit.v1.Descriptor\x12G\n\x07\x61mounts\x18\x03 \x03(\x0b\x32\x36.ratelimit.v1.CheckAndIncrementByNRequest.AmountsEntry\x12N\n\x0bmin_amounts\x18\x04 \x03(\x0b\x32\x39.ratelimit.v1.CheckAndIncrementByNRequest.MinAmountsEntry\x12\r\n\x05model\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x64ry_run\x18\x08 \x01(\x08\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x31\n\x0fMinAmountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xcf\x01\n\x0bLimitStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07measure\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12 \n\x04\x63ode\x18\x04 \x01(\x0e\x32\x12.ratelimit.v1.Code\x12\r\n\x05limit\x18\x05 \x01(\x04\x12\x0c\n\x04used\x18\x06 \x01(\x04\x12\x0c\n\x04held\x18\x07 \x01(\x04\x12\x11\n\tremaining\x18\x08 \x01(\x04\x12.\n\x0buntil_reset\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\"_\n\x10\x44\x65scriptorStatus\x12 \n\x04\x63ode\x18\x01 \x01(\x0e\x32\x12.ratelimit.v1.Code\x12)\n\x06limits\x18\x02 \x03(\x0b\x32\x19.ratelimit.v1.LimitStatus\"\x9d\x03\n\x07Refusal\x12\x18\n\x10\x64\x65scriptor_index\x18\x01 \x01(\r\x12\x12\n\nlimit_name\x18\x02 \x01(\t\x12\x0f\n\x07measure\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x04\x12\x0c\n\x04used\x18\x05 \x01(\x04\x12\x0c\n\x04held\x18\x06 \x01(\x04\x12\x11\n\trequested\x18\x07 \x01(\x04\x12.\n\x0bretry_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x08reset_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06reason\x18\n \x01(\x0e\x32\x1c.ratelimit.v1.Refusal.Reason\"\x88\x01\n\x06Reason\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0e\n\nOVER_LIMIT\x10\x01\x12\x0e\n\nNEVER_FITS\x10\x02\x12\r\n\tEXHAUSTED\x10\x03\x12\x0c\n\x08NO_PRICE\x10\x04\x12\n\n\x06\x46ROZEN\x10\x05\x12\r\n\tUNMATCHED\x10\x06\x12\x15\n\x11STORE_UNAVAILABLE\x10\x07\"$\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xd4\x03\n\x1c\x43heckAndIncrementByNResponse\x12(\n\x0coverall_code\x18\x01 \x01(\x0e\x32\x12.ratelimit.v1.Code\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ratelimit.v1.State\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12H\n\x07granted\x18\x05 \x03(\x0b\x32\x37.ratelimit.v1.CheckAndIncrementByNResponse.GrantedEntry\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x30\n\x08statuses\x18\x07 \x03(\x0b\x32\x1e.ratelimit.v1.DescriptorStatus\x12&\n\x07refusal\x18\x08 \x01(\x0b\x32\x15.ratelimit.v1.Refusal\x12%\n\x07headers\x18\t \x03(\x0b\x32\x14.ratelimit.v1.Header\x12\x11\n\thttp_body\x18\n \x01(\x0c\x1a.\n\x0cGrantedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x82\x01\n\x11\x44\x65scriptorAmounts\x12=\n\x07\x61mounts\x18\x01 \x03(\x0b\x32,.ratelimit.v1.DescriptorAmounts.AmountsEntry\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xa2\x01\n\x06\x41\x63tual\x12\x32\n\x07\x61mounts\x18\x01 \x03(\x0b\x32!.ratelimit.v1.Actual.AmountsEntry\x12\x34\n\x0b\x64\x65scriptors\x18\x02 \x03(\x0b\x32\x1f.ratelimit.v1.DescriptorAmounts\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\n\n\x08Released\"\x0e\n\x0cUsageUnknown\"\xbc\x01\n\x10ReconcileRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12&\n\x06\x61\x63tual\x18\x02 \x01(\x0b\x32\x14.ratelimit.v1.ActualH\x00\x12*\n\x08released\x18\x03 \x01(\x0b\x32\x16.ratelimit.v1.ReleasedH\x00\x12\x33\n\rusage_unknown\x18\x04 \x01(\x0b\x32\x1a.ratelimit.v1.UsageUnknownH\x00\x42\x07\n\x05usage\"i\n\x11ReconcileResponse\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.ratelimit.v1.State\x12\x30\n\x08statuses\x18\x02 \x03(\x0b\x32\x1e.ratelimit.v1.DescriptorStatus\"\xce\x01\n\rExtendRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x07\x61mounts\x18\x03 \x03(\x0b\x32(.ratelimit.v1.ExtendRequest.AmountsEntry\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x1a.\n\x0c\x41mountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xc4\x01\n\x0e\x45xtendResponse\x12(\n\x0coverall_code\x18\x01 \x01(\x0e\x32\x12.ratelimit.v1.Code\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x08statuses\x18\x03 \x03(\x0b\x32\x1e.ratelimit.v1.DescriptorStatus\x12&\n\x07refusal\x18\x04 \x01(\x0b\x32\x15.ratelimit.v1.Refusal\"P\n\x0fGetUsageRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\x0b\x64\x65scriptors\x18\x02 \x03(\x0b\x32\x18.ratelimit.v1.Descriptor\"D\n\x10GetUsageResponse\x12\x30\n\x08statuses\x18\x01 \x03(\x0b\x32\x1e.ratelimit.v1.DescriptorStatus*4\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x0e\n\nOVER_LIMIT\x10\x02*B\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\x0b\n\x07SETTLED\x10\x02\x12\x0b\n\x07\x45XPIRED\x10\x03\x32\xde\x02\n\x0f\x44\x65\x63isionService\x12m\n\x14\x43heckAndIncrementByN\x12).ratelimit.v1.CheckAndIncrementByNRequest\x1a*.ratelimit.v1.CheckAndIncrementByNResponse\x12L\n\tReconcile\x12\x1e.ratelimit.v1.ReconcileRequest\x1a\x1f.ratelimit.v1.ReconcileResponse\x12\x43\n\x06\x45xtend\x12\x1b.ratelimit.v1.ExtendRequest\x1a\x1c.ratelimit.v1.ExtendResponse\x12I\n\x08GetUsage\x12\x1d.ratelimit.v1.GetUsageRequest\x1a\x1e.ratelimit.v1.GetUsageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,12 +47,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACTUAL_AMOUNTSENTRY']._serialized_options = b'8\001'
   _globals['_EXTENDREQUEST_AMOUNTSENTRY']._loaded_options = None
   _globals['_EXTENDREQUEST_AMOUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_CODE']._serialized_start=3232
-  _globals['_CODE']._serialized_end=3284
-  _globals['_STATE']._serialized_start=3286
-  _globals['_STATE']._serialized_end=3352
-  _globals['_REASON']._serialized_start=3355
-  _globals['_REASON']._serialized_end=3505
+  _globals['_CODE']._serialized_start=3379
+  _globals['_CODE']._serialized_end=3431
+  _globals['_STATE']._serialized_start=3433
+  _globals['_STATE']._serialized_end=3499
   _globals['_ENTRY']._serialized_start=118
   _globals['_ENTRY']._serialized_end=153
   _globals['_INLINELIMIT']._serialized_start=156
@@ -72,39 +70,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIPTORSTATUS']._serialized_start=1173
   _globals['_DESCRIPTORSTATUS']._serialized_end=1268
   _globals['_REFUSAL']._serialized_start=1271
-  _globals['_REFUSAL']._serialized_end=1537
-  _globals['_HEADER']._serialized_start=1539
-  _globals['_HEADER']._serialized_end=1575
-  _globals['_CHECKANDINCREMENTBYNRESPONSE']._serialized_start=1578
-  _globals['_CHECKANDINCREMENTBYNRESPONSE']._serialized_end=2046
-  _globals['_CHECKANDINCREMENTBYNRESPONSE_GRANTEDENTRY']._serialized_start=2000
-  _globals['_CHECKANDINCREMENTBYNRESPONSE_GRANTEDENTRY']._serialized_end=2046
-  _globals['_DESCRIPTORAMOUNTS']._serialized_start=2049
-  _globals['_DESCRIPTORAMOUNTS']._serialized_end=2179
+  _globals['_REFUSAL']._serialized_end=1684
+  _globals['_REFUSAL_REASON']._serialized_start=1548
+  _globals['_REFUSAL_REASON']._serialized_end=1684
+  _globals['_HEADER']._serialized_start=1686
+  _globals['_HEADER']._serialized_end=1722
+  _globals['_CHECKANDINCREMENTBYNRESPONSE']._serialized_start=1725
+  _globals['_CHECKANDINCREMENTBYNRESPONSE']._serialized_end=2193
+  _globals['_CHECKANDINCREMENTBYNRESPONSE_GRANTEDENTRY']._serialized_start=2147
+  _globals['_CHECKANDINCREMENTBYNRESPONSE_GRANTEDENTRY']._serialized_end=2193
+  _globals['_DESCRIPTORAMOUNTS']._serialized_start=2196
+  _globals['_DESCRIPTORAMOUNTS']._serialized_end=2326
   _globals['_DESCRIPTORAMOUNTS_AMOUNTSENTRY']._serialized_start=476
   _globals['_DESCRIPTORAMOUNTS_AMOUNTSENTRY']._serialized_end=522
-  _globals['_ACTUAL']._serialized_start=2182
-  _globals['_ACTUAL']._serialized_end=2344
+  _globals['_ACTUAL']._serialized_start=2329
+  _globals['_ACTUAL']._serialized_end=2491
   _globals['_ACTUAL_AMOUNTSENTRY']._serialized_start=476
   _globals['_ACTUAL_AMOUNTSENTRY']._serialized_end=522
-  _globals['_RELEASED']._serialized_start=2346
-  _globals['_RELEASED']._serialized_end=2356
-  _globals['_USAGEUNKNOWN']._serialized_start=2358
-  _globals['_USAGEUNKNOWN']._serialized_end=2372
-  _globals['_RECONCILEREQUEST']._serialized_start=2375
-  _globals['_RECONCILEREQUEST']._serialized_end=2563
-  _globals['_RECONCILERESPONSE']._serialized_start=2565
-  _globals['_RECONCILERESPONSE']._serialized_end=2670
-  _globals['_EXTENDREQUEST']._serialized_start=2673
-  _globals['_EXTENDREQUEST']._serialized_end=2879
+  _globals['_RELEASED']._serialized_start=2493
+  _globals['_RELEASED']._serialized_end=2503
+  _globals['_USAGEUNKNOWN']._serialized_start=2505
+  _globals['_USAGEUNKNOWN']._serialized_end=2519
+  _globals['_RECONCILEREQUEST']._serialized_start=2522
+  _globals['_RECONCILEREQUEST']._serialized_end=2710
+  _globals['_RECONCILERESPONSE']._serialized_start=2712
+  _globals['_RECONCILERESPONSE']._serialized_end=2817
+  _globals['_EXTENDREQUEST']._serialized_start=2820
+  _globals['_EXTENDREQUEST']._serialized_end=3026
   _globals['_EXTENDREQUEST_AMOUNTSENTRY']._serialized_start=476
   _globals['_EXTENDREQUEST_AMOUNTSENTRY']._serialized_end=522
-  _globals['_EXTENDRESPONSE']._serialized_start=2882
-  _globals['_EXTENDRESPONSE']._serialized_end=3078
-  _globals['_GETUSAGEREQUEST']._serialized_start=3080
-  _globals['_GETUSAGEREQUEST']._serialized_end=3160
-  _globals['_GETUSAGERESPONSE']._serialized_start=3162
-  _globals['_GETUSAGERESPONSE']._serialized_end=3230
-  _globals['_DECISIONSERVICE']._serialized_start=3508
-  _globals['_DECISIONSERVICE']._serialized_end=3858
+  _globals['_EXTENDRESPONSE']._serialized_start=3029
+  _globals['_EXTENDRESPONSE']._serialized_end=3225
+  _globals['_GETUSAGEREQUEST']._serialized_start=3227
+  _globals['_GETUSAGEREQUEST']._serialized_end=3307
+  _globals['_GETUSAGERESPONSE']._serialized_start=3309
+  _globals['_GETUSAGERESPONSE']._serialized_end=3377
+  _globals['_DECISIONSERVICE']._serialized_start=3502
+  _globals['_DECISIONSERVICE']._serialized_end=3852
 # @@protoc_insertion_point(module_scope)

@@ -63,47 +63,6 @@ EXPIRED: State.ValueType  # 3
 """Not settled in time. A settlement within an hour still counts, once."""
 Global___State: _TypeAlias = State  # noqa: Y015
 
-class _Reason:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    REASON_UNSPECIFIED: _Reason.ValueType  # 0
-    REASON_OVER_LIMIT: _Reason.ValueType  # 1
-    """Waiting helps; retry_after says how long."""
-    NEVER_FITS: _Reason.ValueType  # 2
-    """The amount is above the limit itself."""
-    EXHAUSTED: _Reason.ValueType  # 3
-    """A limit that never resets is spent."""
-    NO_PRICE: _Reason.ValueType  # 4
-    """The model has no price."""
-    FROZEN: _Reason.ValueType  # 5
-    """An operator has stopped it."""
-    UNMATCHED: _Reason.ValueType  # 6
-    """No rule matches, or an entry is missing that a rule requires."""
-    STORE_UNAVAILABLE: _Reason.ValueType  # 7
-    """The store cannot be asked, and the limit denies then."""
-
-class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
-
-REASON_UNSPECIFIED: Reason.ValueType  # 0
-REASON_OVER_LIMIT: Reason.ValueType  # 1
-"""Waiting helps; retry_after says how long."""
-NEVER_FITS: Reason.ValueType  # 2
-"""The amount is above the limit itself."""
-EXHAUSTED: Reason.ValueType  # 3
-"""A limit that never resets is spent."""
-NO_PRICE: Reason.ValueType  # 4
-"""The model has no price."""
-FROZEN: Reason.ValueType  # 5
-"""An operator has stopped it."""
-UNMATCHED: Reason.ValueType  # 6
-"""No rule matches, or an entry is missing that a rule requires."""
-STORE_UNAVAILABLE: Reason.ValueType  # 7
-"""The store cannot be asked, and the limit denies then."""
-Global___Reason: _TypeAlias = Reason  # noqa: Y015
-
 @_typing.final
 class Entry(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -401,6 +360,45 @@ class Refusal(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Refusal._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNSPECIFIED: Refusal._Reason.ValueType  # 0
+        OVER_LIMIT: Refusal._Reason.ValueType  # 1
+        """Waiting helps; retry_after says how long."""
+        NEVER_FITS: Refusal._Reason.ValueType  # 2
+        """The amount is above the limit itself."""
+        EXHAUSTED: Refusal._Reason.ValueType  # 3
+        """A limit that never resets is spent."""
+        NO_PRICE: Refusal._Reason.ValueType  # 4
+        """The model has no price."""
+        FROZEN: Refusal._Reason.ValueType  # 5
+        """An operator has stopped it."""
+        UNMATCHED: Refusal._Reason.ValueType  # 6
+        """No rule matches, or an entry is missing that a rule requires."""
+        STORE_UNAVAILABLE: Refusal._Reason.ValueType  # 7
+        """The store cannot be asked, and the limit denies then."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
+    UNSPECIFIED: Refusal.Reason.ValueType  # 0
+    OVER_LIMIT: Refusal.Reason.ValueType  # 1
+    """Waiting helps; retry_after says how long."""
+    NEVER_FITS: Refusal.Reason.ValueType  # 2
+    """The amount is above the limit itself."""
+    EXHAUSTED: Refusal.Reason.ValueType  # 3
+    """A limit that never resets is spent."""
+    NO_PRICE: Refusal.Reason.ValueType  # 4
+    """The model has no price."""
+    FROZEN: Refusal.Reason.ValueType  # 5
+    """An operator has stopped it."""
+    UNMATCHED: Refusal.Reason.ValueType  # 6
+    """No rule matches, or an entry is missing that a rule requires."""
+    STORE_UNAVAILABLE: Refusal.Reason.ValueType  # 7
+    """The store cannot be asked, and the limit denies then."""
+
     DESCRIPTOR_INDEX_FIELD_NUMBER: _builtins.int
     LIMIT_NAME_FIELD_NUMBER: _builtins.int
     MEASURE_FIELD_NUMBER: _builtins.int
@@ -418,7 +416,7 @@ class Refusal(_message.Message):
     used: _builtins.int
     held: _builtins.int
     requested: _builtins.int
-    reason: Global___Reason.ValueType
+    reason: Global___Refusal.Reason.ValueType
     @_builtins.property
     def retry_after(self) -> _duration_pb2.Duration:
         """Absent where waiting does not help."""
@@ -437,7 +435,7 @@ class Refusal(_message.Message):
         requested: _builtins.int = ...,
         retry_after: _duration_pb2.Duration | None = ...,
         reset_at: _timestamp_pb2.Timestamp | None = ...,
-        reason: Global___Reason.ValueType = ...,
+        reason: Global___Refusal.Reason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reset_at", b"reset_at", "retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
