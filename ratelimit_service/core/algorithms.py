@@ -7,12 +7,15 @@ last time is taken to stand at it. All rounding goes against the caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
 from ratelimit_service.core.units import MAX_AMOUNT
+
+LONGEST_WINDOW_US: Final = 2**51
+"""Scripts divide exactly by windows of at most this length, about 71 years."""
 
 
 class Algorithm(Enum):
@@ -57,6 +60,10 @@ class Cap:
     start_us: int = 0
     end_us: int = 0
 
+    def knows(self, now_us: int) -> bool:
+        """Tell whether a decision can be made at a time: a calendar's must lie in its window."""
+        return self.algorithm is not Algorithm.CALENDAR or self.start_us <= now_us < self.end_us
+
 
 @dataclass(frozen=True, slots=True)
 class CounterState:
@@ -64,9 +71,9 @@ class CounterState:
 
     ``at_us``: when its window began; for a token bucket when it last drained, for a
     lifetime its last use. ``counted``: the window's sum, the level, or the leases.
-    ``carry``: the sum of the window before (sliding), or what is drained of the next
-    unit, in units of 1 / window_us (token bucket). ``held``: the part of ``counted``
-    that open reservations account for.
+    ``carry``: the sum of the window before (sliding), what is drained of the next
+    unit, in units of 1 / window_us (token bucket), or when the window ends (calendar).
+    ``held``: what open reservations were charged in it; a token bucket drains below that.
     """
 
     at_us: int = 0
@@ -88,6 +95,11 @@ def usage(cap: Cap, state: CounterState, now_us: int) -> int:
     return state.counted + -(-state.carry * left_us // cap.window_us)
 
 
+def held_part(state: CounterState) -> int:
+    """Return the part of what is counted that open reservations still account for."""
+    return min(state.held, state.counted)
+
+
 def fits(cap: Cap, used: int, amount: int) -> bool:
     """Tell whether an amount fits on top of a usage; 0 fits where any is left."""
     return used + max(amount, 1) <= cap.limit
@@ -96,7 +108,7 @@ def fits(cap: Cap, used: int, amount: int) -> bool:
 def add(cap: Cap, state: CounterState, amount: int, now_us: int) -> CounterState:
     """Count an amount in a rolled state. Sums stop at MAX_AMOUNT."""
     at_us = max(state.at_us, now_us) if cap.algorithm is Algorithm.LIFETIME else state.at_us
-    return replace(state, at_us=at_us, counted=min(state.counted + amount, MAX_AMOUNT))
+    return replace(state, at_us=at_us, counted=_clamp(state.counted + amount))
 
 
 def correct(cap: Cap, state: CounterState, charged_at_us: int, difference: int) -> CounterState:
@@ -104,53 +116,38 @@ def correct(cap: Cap, state: CounterState, charged_at_us: int, difference: int) 
 
     A window that is gone stays as it was. Nothing goes below 0 or above MAX_AMOUNT.
     """
-    if charged_at_us == state.at_us or cap.algorithm in _WITHOUT_WINDOWS:
+    if _is_current(cap, state, charged_at_us):
         return replace(state, counted=_clamp(state.counted + difference))
-    if cap.algorithm is Algorithm.SLIDING_WINDOW and charged_at_us == state.at_us - cap.window_us:
+    if _is_previous(cap, state, charged_at_us):
         return replace(state, carry=_clamp(state.carry + difference))
     return state
 
 
+def shortfall(cap: Cap, state: CounterState, charged_at_us: int, difference: int) -> int:
+    """Return how much of what correct() gives back was not counted any more (F23).
+
+    Above 0 something has gone wrong before. A token bucket drains, so that it lacks nothing.
+    """
+    if cap.algorithm is Algorithm.TOKEN_BUCKET:
+        return 0
+    if _is_current(cap, state, charged_at_us):
+        return max(0, -difference - state.counted)
+    if _is_previous(cap, state, charged_at_us):
+        return max(0, -difference - state.carry)
+    return 0
+
+
 def hold(cap: Cap, state: CounterState, charged_at_us: int, difference: int) -> CounterState:
     """Change what open reservations hold, unless they were charged to a window that is gone."""
-    if charged_at_us == state.at_us or cap.algorithm in _WITHOUT_WINDOWS:
+    if _is_current(cap, state, charged_at_us):
         return replace(state, held=_clamp(state.held + difference))
     return state
 
 
-def empties_at_us(cap: Cap, state: CounterState) -> int | None:
-    """Return when a rolled state counts nothing any more if nobody calls; None is never."""
-    return _EMPTIES[cap.algorithm](cap, state)
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A hold that gives its amount back when it expires."""
-
-    expires_at_us: int
-    charged_at_us: int
-    amount: int
-
-
-def fits_at_us(
-    cap: Cap, state: CounterState, releases: Sequence[Release], amount: int, now_us: int
-) -> int | None:
-    """Return the earliest time at which an amount fits if nobody else calls.
-
-    ``releases`` are in the order of their expiry. None where waiting does not help:
-    the amount is above the limit, or the counter never empties.
-    """
-    if max(amount, 1) > cap.limit:
-        return None
-    at_us = now_us
-    for release in [*releases, None]:
-        state = roll(cap, state, at_us)
-        found = _FITS_AT[cap.algorithm](cap, state, amount, at_us)
-        if release is None or (found is not None and found <= release.expires_at_us):
-            return found
-        at_us = max(at_us, release.expires_at_us)
-        state = correct(cap, roll(cap, state, at_us), release.charged_at_us, -release.amount)
-    return None
+def without_holds(cap: Cap, state: CounterState) -> CounterState:
+    """Return what a counter has that no hold accounts for, should holds have been lost."""
+    counted = 0 if cap.algorithm is Algorithm.CONCURRENCY else state.counted
+    return replace(state, counted=counted, held=0)
 
 
 def _clamp(amount: int) -> int:
@@ -160,6 +157,15 @@ def _clamp(amount: int) -> int:
 _WITHOUT_WINDOWS: Final = frozenset(
     {Algorithm.LIFETIME, Algorithm.TOKEN_BUCKET, Algorithm.CONCURRENCY}
 )
+
+
+def _is_current(cap: Cap, state: CounterState, charged_at_us: int) -> bool:
+    return charged_at_us == state.at_us or cap.algorithm in _WITHOUT_WINDOWS
+
+
+def _is_previous(cap: Cap, state: CounterState, charged_at_us: int) -> bool:
+    sliding = cap.algorithm is Algorithm.SLIDING_WINDOW
+    return sliding and charged_at_us == state.at_us - cap.window_us
 
 
 def _roll_fixed(cap: Cap, state: CounterState | None, now_us: int) -> CounterState:
@@ -174,10 +180,11 @@ def _roll_first_hit(cap: Cap, state: CounterState | None, now_us: int) -> Counte
 
 
 def _roll_calendar(cap: Cap, state: CounterState | None, now_us: int) -> CounterState:
+    """Keep a window until a cap names a later one; its time is not asked for here."""
     del now_us
-    return (
-        state if state is not None and state.at_us >= cap.start_us else CounterState(cap.start_us)
-    )
+    if state is not None and state.at_us >= cap.start_us:
+        return state
+    return CounterState(cap.start_us, carry=cap.end_us)
 
 
 def _roll_lifetime(cap: Cap, state: CounterState | None, now_us: int) -> CounterState:
@@ -200,11 +207,10 @@ def _roll_bucket(cap: Cap, state: CounterState | None, now_us: int) -> CounterSt
         return CounterState(now_us)
     elapsed_us = max(0, now_us - state.at_us)
     drained, carry = divmod(elapsed_us * cap.refill + state.carry, cap.window_us)
+    at_us = max(now_us, state.at_us)
     if drained >= state.counted:
-        return CounterState(max(now_us, state.at_us), held=state.held)
-    return CounterState(
-        max(now_us, state.at_us), state.counted - drained, carry=carry, held=state.held
-    )
+        return CounterState(at_us, held=state.held)
+    return CounterState(at_us, state.counted - drained, carry, state.held)
 
 
 def _roll_concurrency(cap: Cap, state: CounterState | None, now_us: int) -> CounterState:
@@ -220,75 +226,4 @@ _ROLL: Final[dict[Algorithm, Callable[[Cap, CounterState | None, int], CounterSt
     Algorithm.SLIDING_WINDOW: _roll_sliding,
     Algorithm.TOKEN_BUCKET: _roll_bucket,
     Algorithm.CONCURRENCY: _roll_concurrency,
-}
-
-
-def _window_end(cap: Cap, state: CounterState) -> int:
-    return state.at_us + cap.window_us
-
-
-def _calendar_end(cap: Cap, state: CounterState) -> int:
-    del state
-    return cap.end_us
-
-
-def _sliding_end(cap: Cap, state: CounterState) -> int:
-    return state.at_us + cap.window_us * (2 if state.counted else 1)
-
-
-def _bucket_empty(cap: Cap, state: CounterState) -> int:
-    missing = state.counted * cap.window_us - state.carry
-    return state.at_us + max(0, -(-missing // cap.refill))
-
-
-def _never(cap: Cap, state: CounterState) -> None:
-    del cap, state
-
-
-_EMPTIES: Final[dict[Algorithm, Callable[[Cap, CounterState], int | None]]] = {
-    Algorithm.FIXED_WINDOW: _window_end,
-    Algorithm.FIRST_HIT: _window_end,
-    Algorithm.CALENDAR: _calendar_end,
-    Algorithm.LIFETIME: _never,
-    Algorithm.SLIDING_WINDOW: _sliding_end,
-    Algorithm.TOKEN_BUCKET: _bucket_empty,
-    Algorithm.CONCURRENCY: _never,
-}
-
-
-def _fits_at_window(cap: Cap, state: CounterState, amount: int, now_us: int) -> int | None:
-    if fits(cap, state.counted, amount):
-        return now_us
-    return empties_at_us(cap, state)
-
-
-def _fits_at_sliding(cap: Cap, state: CounterState, amount: int, now_us: int) -> int:
-    room = cap.limit - max(amount, 1) - state.counted
-    if room >= 0:
-        return max(now_us, state.at_us + _overlap_end(cap, state.carry, room))
-    room += state.counted
-    return state.at_us + cap.window_us + _overlap_end(cap, state.counted, room)
-
-
-def _overlap_end(cap: Cap, carry: int, room: int) -> int:
-    """Return how far into a window the part of the one before has shrunk to the room."""
-    return cap.window_us - room * cap.window_us // carry if carry > room else 0
-
-
-def _fits_at_bucket(cap: Cap, state: CounterState, amount: int, now_us: int) -> int:
-    excess = state.counted + max(amount, 1) - cap.limit
-    if excess <= 0:
-        return now_us
-    missing = excess * cap.window_us - state.carry
-    return max(now_us, state.at_us + -(-missing // cap.refill))
-
-
-_FITS_AT: Final[dict[Algorithm, Callable[[Cap, CounterState, int, int], int | None]]] = {
-    Algorithm.FIXED_WINDOW: _fits_at_window,
-    Algorithm.FIRST_HIT: _fits_at_window,
-    Algorithm.CALENDAR: _fits_at_window,
-    Algorithm.LIFETIME: _fits_at_window,
-    Algorithm.SLIDING_WINDOW: _fits_at_sliding,
-    Algorithm.TOKEN_BUCKET: _fits_at_bucket,
-    Algorithm.CONCURRENCY: _fits_at_window,
 }

@@ -1,22 +1,33 @@
 """What is said to one slot of a store, and what it answers.
 
 A slot does one message at a time, whole or not at all. Only durations are sent, since
-each slot has a clock of its own. The scripts in lua/ and core.slot do the same.
+each slot has a clock of its own. What a message says of one counter has one cap, and
+names each hold once. The scripts in lua/ and core.slot do the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
 
-from ratelimit_service.core.algorithms import Cap, CounterState, Release
+from ratelimit_service.core.algorithms import Cap, CounterState
+from ratelimit_service.core.waiting import Release
 
 TENTATIVE_US: Final = 10_000_000
 """How long a hold lasts whose reservation is not decided yet."""
 
 LATE_US: Final = 3_600_000_000
 """How long after its end a reservation can still be settled, and its record be read."""
+
+SWEEP_BOUND: Final = 200
+"""The most holds of one counter that one message ends because they are due."""
+
+LOOKED_AT: Final = 200
+"""The most holds of one counter, the soonest to expire, that a refusal looks at."""
+
+GRACE_US: Final = 10_000_000
+"""How long everything is kept after it has no meaning any more, should a clock step back."""
 
 
 class HoldKind(Enum):
@@ -72,6 +83,7 @@ class State(Enum):
 
     PENDING = "pending"
     COMMITTED = "committed"
+    ABORTING = "aborting"
     ABORTED = "aborted"
     SETTLING = "settling"
     SETTLED = "settled"
@@ -89,7 +101,7 @@ class Record:
     revision: int
     state: State
     payload: str
-    secret: str
+    secret: str = field(repr=False)
     expires_at_us: int
     body: str
     admitted_at_us: int = 0
@@ -110,7 +122,7 @@ class Swap:
     expected: int
     state: State
     payload: str
-    secret: str
+    secret: str = field(repr=False)
     body: str
     lasts_us: int = 0
     due_list: str = ""
@@ -136,7 +148,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Charge every line or none, and hold what is charged; then write the record, if any."""
+    """Charge every line or none, and hold what is charged; then write the record, if any.
+
+    Each line has a counter of its own.
+    """
 
     hold_id: str
     lines: tuple[Line, ...]
@@ -191,7 +206,11 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Give back what is held, firm or not, under every id that begins with ``ids_from``."""
+    """Give back what is held, firm or not, under every id that begins with ``ids_from``.
+
+    What a late settlement has not come for yet is given back too. Of a line only its
+    counter matters.
+    """
 
     ids_from: str
     lines: tuple[Line, ...]
@@ -199,7 +218,10 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Tell what counters hold. Changes nothing, not even an expiry."""
+    """Tell what counters hold, and what of each line would fit.
+
+    Changes nothing, not even an expiry.
+    """
 
     lines: tuple[Line, ...]
 
@@ -213,9 +235,13 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Tell what is remembered of a reservation."""
+    """Tell what is remembered of a reservation.
+
+    Where that is nothing, its name is taken off ``due_list``, if one is given.
+    """
 
     name: str
+    due_list: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,19 +271,29 @@ class Verdict(Enum):
     CONFLICT = "conflict"
     """The record has another revision than was expected; nothing else was done."""
 
+    NEED_BOUNDARIES = "need_boundaries"
+    """The slot's time is not in the window of a calendar's cap; nothing was done.
+
+    Only Admit and Look decide by the present window. The others go to the window that was
+    charged, and take the caps that were frozen then.
+    """
+
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What a counter holds, rolled to the slot's time.
 
-    ``granted`` is what the message charged. Where the line did not fit, ``releases`` are
-    holds that give back when they expire, in that order, as many as are looked at.
+    ``granted`` is what the message charged, or would have where another line did not fit.
+    Where the line did not fit, ``releases`` are holds that give back when they expire, in
+    that order, among the first LOOKED_AT. ``shortfall`` is what a settlement could not
+    give back, since less was counted (F23).
     """
 
     state: CounterState
     granted: int = 0
     fits: bool = True
     releases: tuple[Release, ...] = ()
+    shortfall: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,23 +6,14 @@ given the time, in microseconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from ratelimit_service.core.algorithms import (
-    Cap,
-    CounterState,
-    Release,
-    add,
-    correct,
-    fits,
-    hold,
-    roll,
-    usage,
-)
+from ratelimit_service.core.algorithms import CounterState, fits, shortfall, usage
+from ratelimit_service.core.forgetting import Forgetting
+from ratelimit_service.core.holds import Cell, Turn
 from ratelimit_service.core.messages import (
-    LATE_US,
+    GRACE_US,
     OPEN_KINDS,
     Admit,
     Cancel,
@@ -45,90 +36,24 @@ from ratelimit_service.core.messages import (
     View,
     Write,
 )
-
-SWEEP_BOUND: Final = 200
-"""The most holds of one counter that one message ends because they are due."""
-
-RELEASES_BOUND: Final = 100
-"""The most holds that a refusal looks at to say when to come back."""
-
-_LEAVES: Final = {HoldKind.KEEP: HoldKind.KEPT, HoldKind.RELEASE: HoldKind.RELEASED}
-_GIVES_BACK: Final = frozenset({HoldKind.TENTATIVE, HoldKind.RELEASE, HoldKind.LEASE})
-
-
-@dataclass(slots=True)
-class Cell:
-    """A counter and its holds, each with the time at which it expires."""
-
-    state: CounterState | None = None
-    holds: dict[Hold, int] = field(default_factory=dict)
-    soonest_us: int = 0
-    """No hold expires before this."""
-
-    def put(self, held: Hold, expires_at_us: int) -> None:
-        """Add a hold, or change its expiry."""
-        self.holds[held] = expires_at_us
-        self.soonest_us = (
-            min(self.soonest_us, expires_at_us) if len(self.holds) > 1 else expires_at_us
-        )
-
-    def in_order(self) -> list[tuple[int, Hold]]:
-        """Return the holds by expiry, and by text where that is equal."""
-        items = [(expires_at_us, held) for held, expires_at_us in self.holds.items()]
-        return sorted(items, key=lambda item: (item[0], str(item[1])))
-
-    def settle_to(self, cap: Cap, now_us: int) -> CounterState:
-        """Roll the counter to a time and end the holds that are due by then."""
-        state = roll(cap, self.state, now_us)
-        if self.holds and self.soonest_us <= now_us:
-            ordered = self.in_order()
-            for expires_at_us, held in ordered[:SWEEP_BOUND]:
-                if expires_at_us > now_us:
-                    break
-                state = self._end(cap, state, held, expires_at_us)
-            self.soonest_us = min(self.holds.values(), default=0)
-            state = roll(cap, state, now_us)
-        if self.state is not None:
-            self.state = state
-        return state
-
-    def _end(self, cap: Cap, state: CounterState, held: Hold, expires_at_us: int) -> CounterState:
-        del self.holds[held]
-        left = _LEAVES.get(held.kind)
-        if left is not None:
-            self.holds[Hold(held.id, left, held.amount, held.charged_at_us)] = (
-                expires_at_us + LATE_US
-            )
-        if held.kind in _GIVES_BACK:
-            state = correct(cap, state, held.charged_at_us, -held.amount)
-        if held.kind in OPEN_KINDS:
-            state = hold(cap, state, held.charged_at_us, -held.amount)
-        return state
-
-    def releases(self) -> tuple[Release, ...]:
-        """Return the first holds that give back when they expire, in that order."""
-        giving = [
-            Release(expires_at_us, held.charged_at_us, held.amount)
-            for expires_at_us, held in self.in_order()
-            if held.kind in _GIVES_BACK
-        ]
-        return tuple(giving[:RELEASES_BOUND])
-
-    def without_tentative(self, cap: Cap, state: CounterState) -> CounterState:
-        """Return the state as if no reservation were undecided."""
-        for held in self.holds:
-            if held.kind is HoldKind.TENTATIVE:
-                state = correct(cap, state, held.charged_at_us, -held.amount)
-        return state
+from ratelimit_service.core.records import Records, needed_until_us
 
 
 class Slot:
-    """Counters, holds and records that change together."""
+    """Counters, holds and records that change together.
+
+    What has had its time is forgotten when later messages come.
+    """
 
     def __init__(self) -> None:
         self._cells: dict[str, Cell] = {}
-        self._records: dict[str, Record] = {}
-        self._due: dict[str, dict[str, int]] = {}
+        self._records = Records()
+        self._kept_cells = Forgetting()
+        self._kept_records = Forgetting()
+
+    def __len__(self) -> int:
+        """Return how many counters and records are kept."""
+        return len(self._cells) + len(self._records)
 
     def handle(self, message: Message, now_us: int) -> SlotReply:
         """Do one message, whole or not at all, and answer it."""
@@ -136,141 +61,71 @@ class Slot:
 
     def admit(self, message: Admit, now_us: int) -> SlotReply:
         """Charge every line or none."""
-        conflict = self._conflict(message.swap, now_us)
+        conflict = self._conflict(message.swap, now_us) or _unknown(message.lines, now_us)
         if conflict is not None:
             return conflict
-        views = tuple(self._offer(line, now_us) for line in message.lines)
+        turns = self._turns(message.lines, now_us)
+        views = tuple(_offer(line, turns[line.key], now_us) for line in message.lines)
         if not all(view.fits for view in views):
-            return SlotReply(self._refusal(message.lines, views, now_us), now_us, views)
+            return SlotReply(_refusal(message.lines, turns, now_us), now_us, views)
         charged = tuple(
-            self._charge(message.hold_id, line, view, now_us)
+            _charge(message.hold_id, line, turns[line.key], view)
             for line, view in zip(message.lines, views, strict=True)
         )
+        self._keep(turns, now_us)
         states = tuple(view.state for view in charged)
-        record = self._swap(message.swap, now_us, states)
-        return SlotReply(Verdict.DONE, now_us, charged, record)
-
-    def _offer(self, line: Line, now_us: int) -> View:
-        """Say what of a line fits; its cell is rolled, and nothing is charged."""
-        cell = self._cells.get(line.key) or Cell()
-        state = cell.settle_to(line.cap, now_us)
-        used = usage(line.cap, state, now_us)
-        if fits(line.cap, used, line.amount):
-            return View(state, line.amount)
-        if fits(line.cap, used, line.minimum):
-            return View(state, line.cap.limit - used)
-        return View(state, fits=False, releases=cell.releases())
-
-    def _refusal(self, lines: Iterable[Line], views: Iterable[View], now_us: int) -> Verdict:
-        for line, view in zip(lines, views, strict=True):
-            if view.fits:
-                continue
-            cell = self._cells.get(line.key) or Cell()
-            state = cell.without_tentative(line.cap, view.state)
-            if not fits(line.cap, usage(line.cap, state, now_us), line.minimum):
-                return Verdict.OVER
-        return Verdict.CONTENDED
-
-    def _charge(self, hold_id: str, line: Line, view: View, now_us: int) -> View:
-        if line.kind is None and not view.granted:
-            return view
-        state = add(line.cap, view.state, view.granted, now_us)
-        cell = self._cells.setdefault(line.key, Cell())
-        if line.kind is not None:
-            state = hold(line.cap, state, state.at_us, view.granted)
-            held = Hold(hold_id, line.kind, view.granted, state.at_us)
-            cell.put(held, now_us + line.lasts_us)
-        cell.state = state
-        return View(state, view.granted)
+        return SlotReply(Verdict.DONE, now_us, charged, self._swap(message.swap, now_us, states))
 
     def confirm(self, message: Confirm, now_us: int) -> SlotReply:
         """Exchange every hold or none."""
         conflict = self._conflict(message.swap, now_us)
         if conflict is not None:
             return conflict
-        if not all(self._is_open(exchange, now_us) for exchange in message.exchanges):
+        turns = self._turns(message.exchanges, now_us)
+        if not all(_is_open(exchange, turns[exchange.key]) for exchange in message.exchanges):
             return SlotReply(Verdict.GONE, now_us)
-        views = tuple(self._exchange(exchange, now_us) for exchange in message.exchanges)
-        record = self._swap(message.swap, now_us, ())
-        return SlotReply(Verdict.DONE, now_us, views, record)
+        views = tuple(_exchange(exchange, turns[exchange.key]) for exchange in message.exchanges)
+        self._keep(turns, now_us)
+        return SlotReply(Verdict.DONE, now_us, views, self._swap(message.swap, now_us))
 
     def renew(self, message: Renew, now_us: int) -> SlotReply:
         """Exchange the holds that are still open."""
         conflict = self._conflict(message.swap, now_us)
         if conflict is not None:
             return conflict
+        turns = self._turns(message.exchanges, now_us)
         for exchange in message.exchanges:
-            if self._is_open(exchange, now_us):
-                self._exchange(exchange, now_us)
-        return SlotReply(Verdict.DONE, now_us, record=self._swap(message.swap, now_us, ()))
-
-    def _is_open(self, exchange: Exchange, now_us: int) -> bool:
-        cell = self._cells.get(exchange.key)
-        if cell is None:
-            return False
-        cell.settle_to(exchange.cap, now_us)
-        return exchange.old in cell.holds
-
-    def _exchange(self, exchange: Exchange, now_us: int) -> View:
-        cell, old = self._cells[exchange.key], exchange.old
-        state = cell.settle_to(exchange.cap, now_us)
-        difference = exchange.amount - old.amount
-        state = correct(exchange.cap, state, old.charged_at_us, difference)
-        state = hold(exchange.cap, state, old.charged_at_us, difference)
-        del cell.holds[old]
-        new = Hold(old.id, exchange.kind, exchange.amount, old.charged_at_us)
-        cell.put(new, now_us + exchange.lasts_us)
-        cell.state = state
-        return View(state, exchange.amount)
+            if _is_open(exchange, turns[exchange.key]):
+                _exchange(exchange, turns[exchange.key])
+        self._keep(turns, now_us)
+        return SlotReply(Verdict.DONE, now_us, record=self._swap(message.swap, now_us))
 
     def settle(self, message: Settle, now_us: int) -> SlotReply:
         """End holds and correct what they charged."""
         conflict = self._conflict(message.swap, now_us)
         if conflict is not None:
             return conflict
-        views = tuple(self._pay(payment, now_us) for payment in message.payments)
-        record = self._swap(message.swap, now_us, ())
-        return SlotReply(Verdict.DONE, now_us, views, record)
-
-    def _pay(self, payment: Payment, now_us: int) -> View:
-        cap, held = payment.cap, payment.hold
-        cell = self._cells.get(payment.key) or Cell()
-        state = cell.settle_to(cap, now_us)
-        kept = Hold(held.id, HoldKind.KEPT, held.amount, held.charged_at_us)
-        released = Hold(held.id, HoldKind.RELEASED, held.amount, held.charged_at_us)
-        if cell.holds.pop(held, None) is not None:
-            actual = 0 if held.kind is HoldKind.LEASE else payment.actual
-            state = correct(cap, state, held.charged_at_us, actual - held.amount)
-            state = hold(cap, state, held.charged_at_us, -held.amount)
-        elif cell.holds.pop(kept, None) is not None:
-            state = correct(cap, state, held.charged_at_us, payment.actual - held.amount)
-        elif cell.holds.pop(released, None) is not None:
-            state = correct(cap, state, held.charged_at_us, payment.actual)
-        else:
-            return View(state)
-        cell.state = state
-        return View(state, payment.actual)
+        turns = self._turns(message.payments, now_us)
+        views = tuple(_pay(payment, turns[payment.key]) for payment in message.payments)
+        self._keep(turns, now_us)
+        return SlotReply(Verdict.DONE, now_us, views, self._swap(message.swap, now_us))
 
     def cancel(self, message: Cancel, now_us: int) -> SlotReply:
         """Give back what is held under some ids."""
-        for line in message.lines:
-            cell = self._cells.get(line.key)
-            if cell is None:
-                continue
-            state = cell.settle_to(line.cap, now_us)
-            for held in [held for held in cell.holds if held.id.startswith(message.ids_from)]:
-                del cell.holds[held]
-                if held.kind is not HoldKind.RELEASED:
-                    state = correct(line.cap, state, held.charged_at_us, -held.amount)
-                if held.kind in OPEN_KINDS:
-                    state = hold(line.cap, state, held.charged_at_us, -held.amount)
-            cell.state = state
+        turns = self._turns(message.lines, now_us)
+        for turn in turns.values():
+            for held in [held for held in turn.cell.holds if held.id.startswith(message.ids_from)]:
+                _give_back(held, turn)
+        self._keep(turns, now_us)
         return SlotReply(Verdict.DONE, now_us)
 
     def look(self, message: Look, now_us: int) -> SlotReply:
         """Tell what counters hold."""
+        unknown = _unknown(message.lines, now_us)
+        if unknown is not None:
+            return unknown
         views = tuple(
-            View((self._cells.get(line.key) or Cell()).settle_to(line.cap, now_us))
+            _offer(line, Turn(self._cell(line.key), line.cap, now_us), now_us)
             for line in message.lines
         )
         return SlotReply(Verdict.DONE, now_us, views)
@@ -280,71 +135,132 @@ class Slot:
         conflict = self._conflict(message.swap, now_us)
         if conflict is not None:
             return conflict
-        return SlotReply(Verdict.DONE, now_us, record=self._swap(message.swap, now_us, ()))
+        return SlotReply(Verdict.DONE, now_us, record=self._swap(message.swap, now_us))
 
     def read(self, message: Read, now_us: int) -> SlotReply:
         """Tell what is remembered of a reservation."""
-        return SlotReply(Verdict.DONE, now_us, record=self._record(message.name, now_us))
+        return SlotReply(Verdict.DONE, now_us, record=self._records.read(message, now_us))
 
     def list_due(self, message: ListDue, now_us: int) -> SlotReply:
         """Name the records that are due."""
-        due = sorted(
-            (due_us, name)
-            for name, due_us in self._due.get(message.due_list, {}).items()
-            if due_us <= now_us
-        )
-        names = tuple(name for _, name in due[: message.most])
+        names = self._records.due(message.due_list, now_us, message.most)
         return SlotReply(Verdict.DONE, now_us, names=names)
 
-    def _record(self, name: str, now_us: int) -> Record | None:
-        record = self._records.get(name)
-        if record is not None and record.expires_at_us + LATE_US <= now_us:
-            del self._records[name]
-            return None
-        return record
+    def _cell(self, key: str) -> Cell:
+        return self._cells.get(key) or Cell()
+
+    def _turns(self, items: Iterable[Line | Exchange | Payment], now_us: int) -> Mapping[str, Turn]:
+        """Begin a turn for each counter, and end its due holds for good."""
+        turns: dict[str, Turn] = {}
+        for item in items:
+            if item.key not in turns:
+                turns[item.key] = Turn(self._cell(item.key), item.cap, now_us)
+                turns[item.key].sweep()
+        return turns
+
+    def _keep(self, turns: Mapping[str, Turn], now_us: int) -> None:
+        for key, turn in turns.items():
+            if turn.touched:
+                turn.keep()
+                self._cells[key] = turn.cell
+                self._kept_cells.keep(key, turn.needed_until_us())
+        for key in self._kept_cells.forgotten(now_us, len(turns)):
+            del self._cells[key]
 
     def _conflict(self, swap: Swap | None, now_us: int) -> SlotReply | None:
-        if swap is None:
+        if swap is None or self._records.agrees(swap, now_us):
             return None
-        record = self._record(swap.name, now_us)
-        if swap.expected == (record.revision if record is not None else 0):
-            return None
+        record = self._records.find(swap.name, now_us)
         return SlotReply(Verdict.CONFLICT, now_us, record=record)
 
     def _swap(
-        self, swap: Swap | None, now_us: int, states: tuple[CounterState, ...]
+        self, swap: Swap | None, now_us: int, states: tuple[CounterState, ...] = ()
     ) -> Record | None:
         if swap is None:
             return None
-        before = self._records.get(swap.name)
-        if swap.lasts_us or before is None:
-            expires_at_us = now_us + swap.lasts_us
-        else:
-            expires_at_us = before.expires_at_us
-        states = states or swap.states
-        admitted_at_us = now_us if states else (before.admitted_at_us if before else 0)
-        record = Record(
-            revision=swap.expected + 1,
-            state=swap.state,
-            payload=swap.payload,
-            secret=swap.secret,
-            expires_at_us=expires_at_us,
-            body=swap.body,
-            admitted_at_us=admitted_at_us,
-            states=states or (before.states if before else ()),
-        )
-        self._records[swap.name] = record
-        self._list(swap, now_us)
+        record = self._records.write(swap, now_us, states)
+        self._kept_records.keep(swap.name, needed_until_us(record) + GRACE_US)
+        for name in self._kept_records.forgotten(now_us, 1):
+            self._records.forget(name)
         return record
 
-    def _list(self, swap: Swap, now_us: int) -> None:
-        if not swap.due_list:
-            return
-        names = self._due.setdefault(swap.due_list, {})
-        if swap.due_us:
-            names[swap.name] = now_us + swap.due_us
-        else:
-            names.pop(swap.name, None)
+
+def _unknown(lines: Sequence[Line], now_us: int) -> SlotReply | None:
+    if all(line.cap.knows(now_us) for line in lines):
+        return None
+    return SlotReply(Verdict.NEED_BOUNDARIES, now_us)
+
+
+def _offer(line: Line, turn: Turn, now_us: int) -> View:
+    """Say what of a line fits."""
+    used = usage(line.cap, turn.state, now_us)
+    if fits(line.cap, used, line.amount):
+        return View(turn.state, line.amount)
+    if fits(line.cap, used, line.minimum):
+        return View(turn.state, line.cap.limit - used)
+    return View(turn.state, fits=False, releases=turn.releases())
+
+
+def _refusal(lines: Iterable[Line], turns: Mapping[str, Turn], now_us: int) -> Verdict:
+    for line in lines:
+        used = usage(line.cap, turns[line.key].without_tentative(), now_us)
+        if not fits(line.cap, used, line.minimum):
+            return Verdict.OVER
+    return Verdict.CONTENDED
+
+
+def _charge(hold_id: str, line: Line, turn: Turn, view: View) -> View:
+    if line.kind is None:
+        if view.granted:
+            turn.charge(view.granted)
+        return View(turn.state, view.granted)
+    turn.charge(view.granted)
+    held = Hold(hold_id, line.kind, view.granted, turn.state.at_us)
+    turn.hold(held, held.amount)
+    turn.put(held, line.lasts_us)
+    return View(turn.state, view.granted)
+
+
+def _is_open(exchange: Exchange, turn: Turn) -> bool:
+    return exchange.old in turn.cell.holds
+
+
+def _exchange(exchange: Exchange, turn: Turn) -> View:
+    old = exchange.old
+    new = Hold(old.id, exchange.kind, exchange.amount, old.charged_at_us)
+    turn.correct(old, new.amount - old.amount)
+    turn.hold(old, new.amount - old.amount)
+    turn.take(old)
+    turn.put(new, exchange.lasts_us)
+    return View(turn.state, new.amount)
+
+
+def _pay(payment: Payment, turn: Turn) -> View:
+    """Charge the actual amount in place of the hold, or of what it left when it expired."""
+    held, actual = payment.hold, payment.actual
+    kept = Hold(held.id, HoldKind.KEPT, held.amount, held.charged_at_us)
+    released = Hold(held.id, HoldKind.RELEASED, held.amount, held.charged_at_us)
+    if turn.take(held):
+        actual = 0 if held.kind is HoldKind.LEASE else actual
+        difference = actual - held.amount
+        turn.hold(held, -held.amount)
+    elif turn.take(kept):
+        difference = actual - held.amount
+    elif turn.take(released):
+        difference = actual
+    else:
+        return View(turn.state)
+    missing = shortfall(turn.cap, turn.state, held.charged_at_us, difference)
+    turn.correct(held, difference)
+    return View(turn.state, actual, shortfall=missing)
+
+
+def _give_back(held: Hold, turn: Turn) -> None:
+    turn.take(held)
+    if held.kind is not HoldKind.RELEASED:
+        turn.correct(held, -held.amount)
+    if held.kind in OPEN_KINDS:
+        turn.hold(held, -held.amount)
 
 
 _HANDLERS: Final[dict[type[Message], Callable[..., SlotReply]]] = {
