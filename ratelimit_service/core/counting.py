@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ratelimit_service.core.algorithms import clamp_amount
 from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.windows import clamp_amount
 
 
 def select_counted(

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Final
 
-from ratelimit_service.core.algorithms import WindowState, add_hits, current_window
 from ratelimit_service.core.counting import select_counted
 from ratelimit_service.core.judge import Outcome
 from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.windows import WindowState, add_hits, current_window
 
 GRACE_US: Final = 10_000_000
 """How long a counter is kept after its window, in case the clock steps back."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimit_service.core.algorithms import clamp_amount
 from ratelimit_service.core.counting import select_counted
 from ratelimit_service.core.plan import Charge, Counter, Counting
 from ratelimit_service.core.rules import Step
+from ratelimit_service.core.windows import clamp_amount
 
 COUNTERS = [Counter("domain", (Step("key", name),), "", 1_000_000) for name in "abc"]
 CHARGES = st.lists(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimit_service.core.algorithms import WindowState, add_hits, clamp_amount, current_window
 from ratelimit_service.core.units import MAX_AMOUNT, Unit
+from ratelimit_service.core.windows import WindowState, add_hits, clamp_amount, current_window
 
 TIMES_US = st.integers(0, 2**52)
 AMOUNTS = st.integers(-MAX_AMOUNT, MAX_AMOUNT)
