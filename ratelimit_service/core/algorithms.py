@@ -49,8 +49,9 @@ class Cap:
 
     ``limit`` is the most that may be counted at once: for a token bucket its burst.
     ``window_us`` is the length of the window, for a lifetime the idle time that ends it.
-    ``refill`` is what a token bucket drains in a window; ``start_us`` and ``end_us``
-    bound a calendar's current window. Each is 0 where it has no meaning.
+    ``refill`` is what a token bucket drains in a window, at least 1 if anything can be
+    charged to it; ``start_us`` and ``end_us`` bound a calendar's current window. Each is 0
+    where it has no meaning.
     """
 
     algorithm: Algorithm
@@ -189,7 +190,9 @@ def _roll_calendar(cap: Cap, state: CounterState | None, now_us: int) -> Counter
 
 def _roll_lifetime(cap: Cap, state: CounterState | None, now_us: int) -> CounterState:
     """Keep a lifetime going while something is held, however long nothing else is used."""
-    if state is not None and (now_us <= state.at_us + cap.window_us or state.held):
+    if state is not None and state.held:
+        return state
+    if state is not None and state.counted and now_us <= state.at_us + cap.window_us:
         return state
     return CounterState(now_us)
 

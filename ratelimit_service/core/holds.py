@@ -113,8 +113,8 @@ class Turn:
             self._end(held)
         self.state = roll(cap, self.state, now_us)
 
-    def sweep(self) -> None:
-        """Remove the holds that were due, and store what they gave back."""
+    def sweep(self) -> bool:
+        """Remove the holds that were due, store what they gave back, and say if any were."""
         for expires_at_us, _, held in self._due:
             self.cell.holds.take(held)
             left = _LEAVES.get(held.kind)
@@ -123,6 +123,7 @@ class Turn:
                 self.cell.holds.put(marker, expires_at_us + LATE_US)
         if self.cell.state is not None:
             self.keep()
+        return bool(self._due)
 
     def keep(self) -> None:
         """Store the state if this turn has changed it by more than the passing of time.

@@ -43,7 +43,10 @@ class HoldKind(Enum):
     """Given back; a late settlement charges the actual amount."""
 
     LEASE = "l"
-    """Of a call in flight: given back, and nothing is left to settle."""
+    """Of a call in flight: given back, and nothing is left to settle.
+
+    Counters of concurrency have leases and tentative holds only.
+    """
 
     KEPT = "K"
     """No hold any more: what KEEP leaves until a late settlement has come or cannot."""

@@ -154,8 +154,9 @@ class Slot:
         turns: dict[str, Turn] = {}
         for item in items:
             if item.key not in turns:
-                turns[item.key] = Turn(self._cell(item.key), item.cap, now_us)
-                turns[item.key].sweep()
+                turn = turns[item.key] = Turn(self._cell(item.key), item.cap, now_us)
+                if turn.sweep():
+                    self._kept_cells.keep(item.key, turn.needed_until_us())
         return turns
 
     def _keep(self, turns: Mapping[str, Turn], now_us: int) -> None:

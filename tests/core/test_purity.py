@@ -15,12 +15,15 @@ import ratelimit_service.core
 
 ALLOWED_MODULES = {
     "__future__",
+    "bisect",
     "collections",
     "dataclasses",
     "difflib",
     "enum",
     "functools",
+    "heapq",
     "itertools",
+    "json",
     "math",
     "operator",
     "typing",

@@ -1,0 +1,118 @@
+"""The scripts of lua/ and core.slot answer alike, whatever is said and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ratelimit_service.core.holds import Holds
+from ratelimit_service.core.messages import GRACE_US, Line, Look, Message, SlotReply
+from ratelimit_service.core.slot import Slot
+from ratelimit_service.core.units import MAX_AMOUNT
+from ratelimit_service.resources import lua_script
+from ratelimit_service.store.redis.messages import decode, encode, holds_key
+from tests.store.slot_steps import CAPS, START_US, STEPS, Conversation, Step
+from tests.support.valkey import Standalone
+
+
+def execute(client: redis.Redis, *command: str | bytes | int) -> Any:  # noqa: ANN401
+    return client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+class ScriptSlot:
+    """A slot in a server, with a clock that the test sets."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def handle(self, message: Message, now_us: int) -> SlotReply:
+        call = encode(message, lambda name: name, str(now_us))
+        command = ("EVALSHA", call.script.sha1, len(call.keys), *call.keys, *call.arguments)
+        try:
+            return decode(execute(self._client, *command))
+        except redis.exceptions.NoScriptError:
+            execute(self._client, "SCRIPT", "LOAD", call.script.source)
+            return decode(execute(self._client, *command))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[redis.Redis]:
+    with Standalone() as server, server.client() as client:
+        yield client
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps=st.lists(STEPS, max_size=30))
+def test_scripts_and_core_answer_alike(client: redis.Redis, steps: Sequence[Step]) -> None:
+    client.flushall()
+    core, scripts, conversation = Slot(), ScriptSlot(client), Conversation()
+    began_s = time.monotonic()
+    for step in steps:
+        conversation.pass_time(step.passing_us)
+        now_us = conversation.now_us
+        _lose(client, core, step.lost)
+        for message in (conversation.message(step), _look_at_all(conversation)):
+            reply = core.handle(message, now_us)
+            assert scripts.handle(message, now_us) == reply
+            conversation.heard(message, reply)
+        _assert_kept(client, core, now_us, began_s)
+
+
+def _lose(client: redis.Redis, core: Slot, key: str) -> None:
+    """Let both forget a counter or its holds, as a server does that evicts."""
+    execute(client, "DEL", key)
+    if key in core._cells:
+        core._cells[key].state = None
+    elif key.removesuffix(holds_key("")) in core._cells:
+        core._cells[key.removesuffix(holds_key(""))].holds = Holds()
+
+
+def _look_at_all(conversation: Conversation) -> Look:
+    lines = [Line(key, conversation.cap(key, conversation.now_us), 3, 0) for key in CAPS]
+    return Look(tuple(lines))
+
+
+def _assert_kept(client: redis.Redis, core: Slot, now_us: int, began_s: float) -> None:
+    """Every key has an expiry, and none before it is needed no more (F40)."""
+    ttl_us = dict[str, int]()
+    for key in execute(client, "KEYS", "*"):
+        left_ms = execute(client, "PTTL", key)
+        assert left_ms > 0
+        passed_us = int((time.monotonic() - began_s) * 1_000_000)
+        ttl_us[key.decode()] = (left_ms + 1) * 1_000 + passed_us
+    for key, cell in core._cells.items():
+        # A bucket may need more years to drain than a key can live.
+        needed_us = min(core._kept_cells._until_us[key] - GRACE_US - now_us, MAX_AMOUNT)
+        if needed_us <= 0:
+            continue
+        if cell.state is not None:
+            assert ttl_us[key] >= needed_us
+        if cell.holds:
+            assert ttl_us[holds_key(key)] >= needed_us
+    for name, until_us in core._kept_records._until_us.items():
+        assert ttl_us[name] >= until_us - GRACE_US - now_us
+    for names in core._records._due.values():
+        assert ttl_us["{h1}due"] >= max(names.values()) - now_us
+
+
+_FACTORS = st.integers(0, MAX_AMOUNT) | st.integers(0, 1_000) | st.just(MAX_AMOUNT)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(1, 2**51), _FACTORS, st.floats(0, 1))
+def test_scripts_multiply_and_divide_exactly(
+    client: redis.Redis, divisor: int, factor: int, share: float
+) -> None:
+    part = int(share * divisor)
+    source = lua_script("lib/base") + (
+        "local quotient, remainder = muldiv(take_number(), take_number(), take_number())\n"
+        "return {text(quotient), text(remainder)}"
+    )
+    found = execute(client, "EVAL", source, 0, START_US, part, factor, divisor)
+    assert tuple(map(int, found)) == divmod(part * factor, divisor)
