@@ -26,7 +26,8 @@ from ratelimit_service.telemetry.prometheus import PrometheusRecorder
 from ratelimit_service.telemetry.recorder import Recorder
 from ratelimit_service.telemetry.tracing import Tracing, open_tracing
 from ratelimit_service.traced import TracedLimiter
-from ratelimit_service.transport.grpc_server import GrpcServer
+from ratelimit_service.transport.calls import Calls
+from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
 from ratelimit_service.transport.json_rls import JsonRateLimit
 from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
 from ratelimit_service.transport.trace_context import TraceContext
@@ -62,7 +63,8 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         limiter = _limiter(settings, store, recorder, tracing)
         watcher = RulesInForce(limiter, recorder, health).watch(settings)
         await watcher.poll_once()
-        endpoint = RateLimitEndpoint(limiter, recorder, _answer_options(settings))
+        calls = Calls(recorder)
+        endpoint = RateLimitEndpoint(limiter, calls, _answer_options(settings))
         supervisor = await stack.enter_async_context(Supervisor(health))
         view = partial(_report, limiter, watcher)
         app = admin_app(settings.admin_address, view, metrics.registry)
@@ -70,7 +72,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         app = service_app(JsonRateLimit(endpoint, recorder).decide_json, health, metrics.registry)
         http = await stack.enter_async_context(HttpServer(settings.http_address, app))
         interceptors = () if tracing is None else (TraceContext(tracing),)
-        grpc_server = GrpcServer(settings.grpc, endpoint, health, interceptors)
+        grpc_server = GrpcServer(settings.grpc, Endpoints(calls, endpoint), health, interceptors)
         await stack.enter_async_context(grpc_server)
         supervisor.start("rules watcher", watcher.run)
         supervisor.start("store probe", StoreProbe(store, health, settings.store.timeout_s).run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,6 +19,7 @@ from ratelimit_service.errors import ListenError
 from ratelimit_service.health import Condition, Health, State
 from ratelimit_service.pb import rls_pb2, rls_pb2_grpc
 from ratelimit_service.transport.addresses import check_free
+from ratelimit_service.transport.calls import Calls
 from ratelimit_service.transport.client_names import ClientNames
 from ratelimit_service.transport.rls import RateLimitEndpoint, RateLimitServicer
 from ratelimit_service.transport.tls import server_credentials
@@ -44,20 +46,28 @@ _OPTIONS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What a server answers with, and the calls that are under way at any of it."""
+
+    calls: Calls
+    rate_limit: RateLimitEndpoint
+
+
 class GrpcServer:
     """Serves from start() to stop(), or for the time of an ``async with``."""
 
     def __init__(
         self,
         settings: GrpcSettings,
-        endpoint: RateLimitEndpoint,
+        endpoints: Endpoints,
         health: Health,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     ) -> None:
         self._settings = settings
         self._interceptors = interceptors
         self._address = settings.address
-        self._endpoint = endpoint
+        self._endpoints = endpoints
         self._health = health
         self._servicer = health_aio.HealthServicer()
         self._publishing: set[asyncio.Task[None]] = set()
@@ -86,7 +96,7 @@ class GrpcServer:
         self._deafen()
         await self._servicer.enter_graceful_shutdown()
         stopping = asyncio.ensure_future(self._server.stop(DRAIN_S))
-        idle = asyncio.ensure_future(self._endpoint.idle())
+        idle = asyncio.ensure_future(self._endpoints.calls.idle())
         await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
         idle.cancel()
         await self._server.stop(None)
@@ -112,7 +122,7 @@ class GrpcServer:
             options=[*_OPTIONS, *_age_options(self._settings)],
         )
         rls_pb2_grpc.add_RateLimitServiceServicer_to_server(
-            RateLimitServicer(self._endpoint), server
+            RateLimitServicer(self._endpoints.rate_limit), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
         reflection.enable_server_reflection(

@@ -31,7 +31,8 @@ from ratelimit_service.pb.ratelimit_descriptor_pb2 import RateLimitDescriptor
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.telemetry.logs import configure_logs
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
-from ratelimit_service.transport.grpc_server import GrpcServer
+from ratelimit_service.transport.calls import Calls
+from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
 from ratelimit_service.transport.json_rls import JsonRateLimit
 from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
 
@@ -72,11 +73,12 @@ async def service(tmp_path: Path) -> AsyncIterator[_Service]:
     recorder, health = PrometheusRecorder(), Health(HealthSettings())
     limiter = Limiter(_FailingStore(), recorder, LimiterOptions())
     limiter.apply(load_rules(RulesSettings(rules)))
-    endpoint = RateLimitEndpoint(limiter, recorder, AnswerOptions())
+    calls = Calls(recorder)
+    endpoint = RateLimitEndpoint(limiter, calls, AnswerOptions())
     app = service_app(JsonRateLimit(endpoint, recorder).decide_json, health, recorder.registry)
     loopback = TcpAddress("127.0.0.1", 0)
     async with AsyncExitStack() as stack:
-        server = GrpcServer(GrpcSettings(loopback), endpoint, health)
+        server = GrpcServer(GrpcSettings(loopback), Endpoints(calls, endpoint), health)
         await server.start()
         stack.push_async_callback(server.stop)
         http = await stack.enter_async_context(HttpServer(loopback, app))

@@ -32,7 +32,8 @@ from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.telemetry.recorder import NullRecorder
 from ratelimit_service.telemetry.tracing import Tracing, open_tracing
 from ratelimit_service.traced import TracedLimiter
-from ratelimit_service.transport.grpc_server import GrpcServer
+from ratelimit_service.transport.calls import Calls
+from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
 from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
 from ratelimit_service.transport.trace_context import TraceContext
 
@@ -162,9 +163,10 @@ async def test_a_caller_s_trace_goes_on_and_each_call_keeps_its_own(
 
 
 async def test_the_trace_of_a_grpc_call_goes_on(collector: _Collector, tracing: Tracing) -> None:
-    endpoint = RateLimitEndpoint(_limiter(tracing), NullRecorder(), AnswerOptions())
+    calls = Calls(NullRecorder())
+    endpoints = Endpoints(calls, RateLimitEndpoint(_limiter(tracing), calls, AnswerOptions()))
     address = GrpcSettings(TcpAddress("127.0.0.1", 0))
-    server = GrpcServer(address, endpoint, Health(HealthSettings()), [TraceContext(tracing)])
+    server = GrpcServer(address, endpoints, Health(HealthSettings()), [TraceContext(tracing)])
     await server.start()
     entries = [RateLimitDescriptor.Entry(key="user", value="ann")]
     message = rls_pb2.RateLimitRequest(

@@ -20,7 +20,8 @@ from ratelimit_service.pb import ratelimit_descriptor_pb2, rls_pb2, rls_pb2_grpc
 from ratelimit_service.store.base import Store
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
-from ratelimit_service.transport.grpc_server import GrpcServer
+from ratelimit_service.transport.calls import DEFAULT_MAX_UNDER_WAY, Calls
+from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
 from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
 from tests.core.rulesets import DOMAIN, limited, rule_set
 
@@ -73,6 +74,7 @@ class Setup:
     store: Store = field(default_factory=lambda: MemoryStore(lambda: NOON_US))
     grpc: GrpcSettings = field(default_factory=lambda: GrpcSettings(LOOPBACK))
     answers: AnswerOptions = field(default_factory=AnswerOptions)
+    max_under_way: int = DEFAULT_MAX_UNDER_WAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,11 @@ def build(setup: Setup) -> Served:
     if setup.rules is not None:
         limiter.apply(setup.rules)
         metrics.rules_loaded(setup.rules)
-    endpoint = RateLimitEndpoint(limiter, metrics, setup.answers)
+    calls = Calls(metrics, setup.max_under_way)
+    endpoint = RateLimitEndpoint(limiter, calls, setup.answers)
     health = Health(HealthSettings())
-    return Served(GrpcServer(setup.grpc, endpoint, health), endpoint, health, metrics)
+    server = GrpcServer(setup.grpc, Endpoints(calls, endpoint), health)
+    return Served(server, endpoint, health, metrics)
 
 
 @asynccontextmanager

@@ -190,7 +190,7 @@ async def test_a_message_that_is_too_large_ends_its_call_alone() -> None:
 
 async def test_calls_beyond_the_bound_are_refused_at_once() -> None:
     store = GatedStore()
-    setup = Setup(store=store, answers=AnswerOptions(max_under_way=2))
+    setup = Setup(store=store, max_under_way=2)
     async with serving(setup) as served, calling(served) as stub:
         first = [asyncio.ensure_future(_answer(stub.ShouldRateLimit(request()))) for _ in range(2)]
         await until(lambda: store.waiting == 2)
