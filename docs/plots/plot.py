@@ -72,18 +72,19 @@ def watch(plot: Plot) -> Iterator[Seen]:
         key=lambda event: (event[0], event[1] is not None),
     ):
         cap = plot.cap(at_us)
-        state = roll(cap, state, at_us)
         while ends and ends[0] <= at_us:
             state = correct(cap, state, state.at_us, -1)
             ends.pop(0)
-        admitted = None
-        if call is not None:
-            admitted = fits(cap, usage(cap, state, at_us), 1)
-            yield Seen(at_us, usage(cap, state, at_us))
-            if admitted:
-                state = add(cap, state, 1, at_us)
-                ends = sorted([*ends, at_us + call.lasts_us]) if call.lasts_us else ends
-        yield Seen(at_us, usage(cap, state, at_us), admitted)
+        rolled = roll(cap, state, at_us)
+        if call is None:
+            yield Seen(at_us, usage(cap, rolled, at_us))
+            continue
+        admitted = fits(cap, usage(cap, rolled, at_us), 1)
+        yield Seen(at_us, usage(cap, rolled, at_us))
+        if admitted:
+            state = rolled = add(cap, rolled, 1, at_us)
+            ends = sorted([*ends, at_us + call.lasts_us]) if call.lasts_us else ends
+        yield Seen(at_us, usage(cap, rolled, at_us), admitted)
 
 
 def always(cap: Cap) -> Callable[[int], Cap]:
