@@ -64,7 +64,7 @@ class Seen:
 
 def watch(plot: Plot) -> Iterator[Seen]:
     """Let the calls come, and look at the counter in between."""
-    state = CounterState()
+    state: CounterState | None = None
     samples = range(plot.start_us, plot.end_us + 1, (plot.end_us - plot.start_us) // 360)
     ends: list[int] = []
     for at_us, call in sorted(
@@ -72,7 +72,7 @@ def watch(plot: Plot) -> Iterator[Seen]:
         key=lambda event: (event[0], event[1] is not None),
     ):
         cap = plot.cap(at_us)
-        while ends and ends[0] <= at_us:
+        while state is not None and ends and ends[0] <= at_us:
             state = correct(cap, state, state.at_us, -1)
             ends.pop(0)
         rolled = roll(cap, state, at_us)
