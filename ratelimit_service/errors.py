@@ -14,6 +14,9 @@ class WireCode(Enum):
     """How an error leaves the service: a gRPC status and an HTTP status."""
 
     INVALID_ARGUMENT = ("INVALID_ARGUMENT", 400)
+    NOT_FOUND = ("NOT_FOUND", 404)
+    ALREADY_EXISTS = ("ALREADY_EXISTS", 409)
+    FAILED_PRECONDITION = ("FAILED_PRECONDITION", 400)
     RESOURCE_EXHAUSTED = ("RESOURCE_EXHAUSTED", 503)
     UNAVAILABLE = ("UNAVAILABLE", 503)
     DEADLINE_EXCEEDED = ("DEADLINE_EXCEEDED", 504)
@@ -34,6 +37,36 @@ class InvalidRequestError(ServiceError):
     """The request cannot be decided as sent; sending it again will not help."""
 
     code = WireCode.INVALID_ARGUMENT
+
+
+class InvalidFieldError(InvalidRequestError):
+    """A field of the request has a value that cannot be decided.
+
+    ``field`` is its path, as ``descriptors[0].amounts[tokens]``.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class ReservationNotFoundError(ServiceError):
+    """No such reservation, any more, or for this caller; which of it is not told."""
+
+    code = WireCode.NOT_FOUND
+
+
+class RequestIdReusedError(ServiceError):
+    """The request id stands for a call that asked for something else."""
+
+    code = WireCode.ALREADY_EXISTS
+
+
+class ReservationClosedError(ServiceError):
+    """The reservation was settled to other amounts, or is not open any more."""
+
+    code = WireCode.FAILED_PRECONDITION
 
 
 class OverloadedError(ServiceError):
@@ -86,6 +119,15 @@ class ConfigError(Exception):
     def __init__(self, place: Place, reason: str) -> None:
         super().__init__(f"{place}: {reason}")
         self.place = place
+        self.reason = reason
+
+
+class LimitError(ValueError):
+    """A limit whose keys make no sense together; ``key`` is the one to change."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.key = key
         self.reason = reason
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from ratelimit_service.core.judge import Decision
 from ratelimit_service.core.rules import RuleSet
+from ratelimit_service.core.settlement import Amount
 from ratelimit_service.telemetry.recorder import Recorder
 
 
@@ -29,6 +32,31 @@ class DecisionLog:
             seconds=round(seconds, 6),
         )
         self._recorder.decided(domain, decision, seconds)
+
+    def reserved(self, domain: str, result: str, granted: Sequence[Amount], seconds: float) -> None:
+        """Log the result and what was granted."""
+        self._log.debug(
+            "reserved",
+            domain=domain,
+            result=result,
+            granted=[f"{amount.measure} {amount.amount}" for amount in granted],
+            seconds=round(seconds, 6),
+        )
+        self._recorder.reserved(domain, result, granted, seconds)
+
+    def settled(self, result: str, actuals: Sequence[Amount]) -> None:
+        """Log the result."""
+        self._log.debug("settled", result=result)
+        self._recorder.settled(result, actuals)
+
+    def extended(self, result: str, granted: Sequence[Amount]) -> None:
+        """Log the result."""
+        self._log.debug("extended", result=result)
+        self._recorder.extended(result, granted)
+
+    def anomaly(self, kind: str) -> None:
+        """Pass it on."""
+        self._recorder.anomaly(kind)
 
     def failed(self, domain: str, code: str) -> None:
         """Log the code."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -10,8 +11,10 @@ from prometheus_client.process_collector import ProcessCollector
 
 from ratelimit_service import __version__
 from ratelimit_service.core.judge import Decision
+from ratelimit_service.core.measures import STANDARD_MEASURES
 from ratelimit_service.core.rules import RuleSet
-from ratelimit_service.telemetry.tally import LATENCY_BUCKETS_S, MAX_RULES, DecisionTally
+from ratelimit_service.core.settlement import Amount
+from ratelimit_service.telemetry.tally import LATENCY_BUCKETS_S, MAX_RULES, OTHER, DecisionTally
 
 CHARGES_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
@@ -31,6 +34,22 @@ class PrometheusRecorder:
         self.registry.register(self._tally)
         ProcessCollector(registry=self.registry)
         self._errors = self._counter("errors", "Calls that ended with an error.", "domain", "code")
+        self._reservations = self._counter(
+            "reservations", "Calls that would reserve, by what became of them.", "domain", "result"
+        )
+        self._reservation_seconds = Histogram(
+            "ratelimit_reservation_duration_seconds",
+            "Time from asking for a reservation to its answer, in seconds.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._reserved = self._counter("reserved_amount", "Amounts that were reserved.", "measure")
+        self._settled = self._counter(
+            "settled_amount", "Amounts that reservations were settled to.", "measure"
+        )
+        self._settlements = self._counter("settlements", "Reservations settled.", "result")
+        self._extensions = self._counter("extensions", "Calls that would extend.", "result")
+        self._anomalies = self._counter("anomalies", "What should never be.", "kind")
         self._store_seconds = Histogram(
             "ratelimit_store_call_duration_seconds",
             "Time of script calls that were answered, in seconds.",
@@ -65,6 +84,26 @@ class PrometheusRecorder:
         """Count each descriptor by its rule and result, and the call by its code."""
         self._tally.add(domain, decision, seconds)
 
+    def reserved(self, domain: str, result: str, granted: Sequence[Amount], seconds: float) -> None:
+        """Count a call that would reserve, and what it reserved."""
+        self._reservations.labels(self._tally.domain(domain), result).inc()
+        self._reservation_seconds.observe(seconds)
+        _add(self._reserved, granted)
+
+    def settled(self, result: str, actuals: Sequence[Amount]) -> None:
+        """Count a settlement, and what was used."""
+        self._settlements.labels(result).inc()
+        _add(self._settled, actuals)
+
+    def extended(self, result: str, granted: Sequence[Amount]) -> None:
+        """Count a call that would extend, and what it reserved more."""
+        self._extensions.labels(result).inc()
+        _add(self._reserved, granted)
+
+    def anomaly(self, kind: str) -> None:
+        """Count what should never be."""
+        self._anomalies.labels(kind).inc()
+
     def failed(self, domain: str, code: str) -> None:
         """Count a call that ended with an error."""
         self._errors.labels(self._tally.domain(domain), code).inc()
@@ -92,3 +131,10 @@ class PrometheusRecorder:
     def ready_changed(self, *, ready: bool) -> None:
         """Show whether the service can decide."""
         self._ready.set(ready)
+
+
+def _add(counter: Counter, amounts: Sequence[Amount]) -> None:
+    """Count amounts by measure; callers could name any number of measures."""
+    for amount in amounts:
+        known = amount.measure in STANDARD_MEASURES
+        counter.labels(amount.measure if known else OTHER).inc(amount.amount)

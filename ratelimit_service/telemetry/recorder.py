@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from ratelimit_service.core.judge import Decision
 from ratelimit_service.core.rules import RuleSet
+from ratelimit_service.core.settlement import Amount
 
 
 class Recorder(Protocol):
@@ -13,6 +15,21 @@ class Recorder(Protocol):
 
     def decided(self, domain: str, decision: Decision, seconds: float) -> None:
         """Note that a call was decided, ``seconds`` after it was asked."""
+
+    def reserved(self, domain: str, result: str, granted: Sequence[Amount], seconds: float) -> None:
+        """Note what became of a call that would reserve, and what it reserved.
+
+        ``result`` is a short word: granted, repeated, dry_run, or why it was refused.
+        """
+
+    def settled(self, result: str, actuals: Sequence[Amount]) -> None:
+        """Note a settlement: in_time, late or repeated, and what was used."""
+
+    def extended(self, result: str, granted: Sequence[Amount]) -> None:
+        """Note what became of a call that would extend, and what it reserved more."""
+
+    def anomaly(self, kind: str) -> None:
+        """Note what should never be; ``kind`` is a short word for it."""
 
     def failed(self, domain: str, code: str) -> None:
         """Note that a call ended with an error; ``code`` is the name of a gRPC status."""
@@ -37,6 +54,18 @@ class NullRecorder:
     """Listens to nothing."""
 
     def decided(self, domain: str, decision: Decision, seconds: float) -> None:
+        """Drop it."""
+
+    def reserved(self, domain: str, result: str, granted: Sequence[Amount], seconds: float) -> None:
+        """Drop it."""
+
+    def settled(self, result: str, actuals: Sequence[Amount]) -> None:
+        """Drop it."""
+
+    def extended(self, result: str, granted: Sequence[Amount]) -> None:
+        """Drop it."""
+
+    def anomaly(self, kind: str) -> None:
         """Drop it."""
 
     def failed(self, domain: str, code: str) -> None:

@@ -10,8 +10,10 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from ratelimit_service.core.judge import Code, Decision, Result, Status
+from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Entry
-from ratelimit_service.core.rules import Limit, Node, Rule, RuleSet
+from ratelimit_service.core.rules import Node, Rule, RuleSet
+from ratelimit_service.core.settlement import Amount
 from ratelimit_service.core.units import Unit
 from ratelimit_service.errors import Place
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
@@ -20,8 +22,8 @@ OPERATIONS: Final = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def _rule(title: str, *, detailed: bool = False) -> Node:
-    place, limit = Place("rules.yaml", 1, 1), Limit(5, Unit.MINUTE)
-    return Node(rule=Rule(title, place, limit, detailed_metric=detailed))
+    place, limit = Place("rules.yaml", 1, 1), Limit.per(5, Unit.MINUTE)
+    return Node(rule=Rule(title, place, (limit,), detailed_metric=detailed))
 
 
 def _rules(*nodes: Node, domain: str = "shop") -> RuleSet:
@@ -159,6 +161,28 @@ def test_a_title_means_the_rule_that_matching_names() -> None:
     assert _decided(recorder, "shop.0") == 1
 
 
+def test_reservations_are_counted_with_what_they_hold() -> None:
+    recorder = PrometheusRecorder()
+    recorder.rules_loaded(_rules(_rule("shop.user")))
+    recorder.reserved("shop", "granted", (Amount("tokens", 9), Amount("pages", 2)), 0.004)
+    recorder.extended("topped_up", (Amount("tokens", 3),))
+    recorder.settled("late", (Amount("tokens", 4),))
+    assert _value(recorder, "ratelimit_reservations_total", domain="shop", result="granted") == 1
+    assert _value(recorder, "ratelimit_reserved_amount_total", measure="tokens") == 12
+    assert _value(recorder, "ratelimit_settled_amount_total", measure="tokens") == 4
+    assert _value(recorder, "ratelimit_settlements_total", result="late") == 1
+
+
+def test_measures_and_domains_of_callers_make_one_series_f54() -> None:
+    recorder = PrometheusRecorder()
+    for number in range(100):
+        granted = (Amount(f"m{number}", 1),)
+        recorder.reserved(f"domain {number}", "granted", granted, 0.001)
+    assert _value(recorder, "ratelimit_reserved_amount_total", measure="other") == 100
+    labels = {"domain": "unknown", "result": "granted"}
+    assert _value(recorder, "ratelimit_reservations_total", **labels) == 100
+
+
 def test_the_documented_metrics_are_those_that_are_served() -> None:
     assert _served(_busy_recorder().registry) == _documented()
 
@@ -171,6 +195,10 @@ def _busy_recorder() -> PrometheusRecorder:
     recorder.ready_changed(ready=True)
     recorder.decided("shop", _decision("shop.user"), 0.001)
     recorder.failed("shop", "UNAVAILABLE")
+    recorder.reserved("shop", "granted", (Amount("tokens", 9),), 0.001)
+    recorder.settled("in_time", (Amount("tokens", 4),))
+    recorder.extended("renewed", ())
+    recorder.anomaly("refund_below_zero")
     recorder.store_called(2, 0.001)
     recorder.store_failed("timeout")
     return recorder
