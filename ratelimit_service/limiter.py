@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
-from ratelimit_service.core.judge import Decision, Modes, judge
+from ratelimit_service.config.calendars import ZoneCalendar
+from ratelimit_service.core.calendars import Calendar, Moment
+from ratelimit_service.core.judge import Decision, judge
 from ratelimit_service.core.model import RateLimitRequest
-from ratelimit_service.core.plan import Counting, make_plan
+from ratelimit_service.core.modes import Modes
+from ratelimit_service.core.plan import make_plan
 from ratelimit_service.core.rules import RuleSet
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import InvalidRequestError
 from ratelimit_service.store.base import Store
+from ratelimit_service.store.memory import wall_clock_us
 from ratelimit_service.telemetry.recorder import Recorder
 
 DEFAULT_TIMEOUT_S: Final = 5.0
@@ -19,11 +25,16 @@ DEFAULT_TIMEOUT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class LimiterOptions:
-    """How decisions are taken. ``timeout_s`` bounds each, whatever the caller's deadline."""
+    """How decisions are taken. ``timeout_s`` bounds each, whatever the caller's deadline.
+
+    ``now_us`` says which window of a calendar to ask for; the store's clock has the last word.
+    """
 
     modes: Modes = field(default_factory=Modes)
     counting: Counting = Counting.EVERY
     timeout_s: float = DEFAULT_TIMEOUT_S
+    calendar: Calendar = field(default_factory=ZoneCalendar)
+    now_us: Callable[[], int] = wall_clock_us
 
 
 class Limiter:
@@ -62,7 +73,10 @@ class Limiter:
         rules, options = self._rules, self._options
         if rules is None:
             raise InvalidRequestError("no rate limit configuration loaded")
-        plan = make_plan(rules, request)
+        plan = make_plan(
+            rules, request, options.modes, Moment(options.now_us(), options.calendar)
+        )
         bound_s = options.timeout_s if timeout_s is None else min(timeout_s, options.timeout_s)
-        outcomes = await self._store.charge(plan.charges, options.counting, bound_s)
+        counting = Counting.STRICT if plan.strict else options.counting
+        outcomes = await self._store.charge(plan.charges, counting, bound_s)
         return judge(plan, outcomes, options.modes)

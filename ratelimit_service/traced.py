@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ratelimit_service.core.judge import Decision, Outcome
+from ratelimit_service.core.judge import Decision
 from ratelimit_service.core.model import RateLimitRequest
-from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.limiter import Limiter, LimiterOptions
 from ratelimit_service.store.base import Store
 from ratelimit_service.telemetry.recorder import Recorder

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from aiohttp import hdrs, web
 
 from ratelimit_service.config.watch import RulesStatus
+from ratelimit_service.core.limits import Limit
+from ratelimit_service.core.measures import CONCURRENCY
 from ratelimit_service.core.rules import Rule, RuleSet
 from ratelimit_service.errors import ConfigError
 
@@ -40,8 +42,23 @@ class RulesEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class _Limit:
+    """One of a rule's limits as JSON shows it; ``window`` is null for calls in flight."""
+
+    name: str
+    measure: str
+    amount: int
+    window: str | None
+    algorithm: str
+    shadow_mode: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Rule:
-    """A rule as JSON shows it. ``requests_per_unit`` and ``unit`` are null where unlimited."""
+    """A rule as JSON shows it.
+
+    ``unit`` and ``requests_per_unit`` are those of a ``rate_limit``, null where there is none.
+    """
 
     title: str
     unit: str | None
@@ -51,6 +68,7 @@ class _Rule:
     quota_mode: bool
     name: str
     replaces: tuple[str, ...]
+    limits: tuple[_Limit, ...]
     file: str
     line: int
 
@@ -83,18 +101,31 @@ def _describe(report: RulesReport) -> _Report:
 
 
 def _describe_rule(rule: Rule) -> _Rule:
-    limit = rule.limit
+    limit = rule.rate_limit
+    unit = None if limit is None else limit.unit
     return _Rule(
         title=rule.title,
-        unit=None if limit is None else limit.unit.name,
+        unit=None if unit is None else unit.name,
         requests_per_unit=None if limit is None else limit.amount,
         unlimited=rule.unlimited,
         shadow_mode=rule.shadow_mode,
         quota_mode=rule.quota_mode,
         name=rule.name,
         replaces=tuple(sorted(rule.replaces)),
+        limits=tuple(map(_describe_limit, rule.limits)),
         file=rule.place.file,
         line=rule.place.line,
+    )
+
+
+def _describe_limit(limit: Limit) -> _Limit:
+    return _Limit(
+        name=limit.name,
+        measure=limit.measure,
+        amount=limit.amount,
+        window=None if limit.measure == CONCURRENCY else limit.window,
+        algorithm=limit.algorithm,
+        shadow_mode=limit.shadow_mode,
     )
 
 
@@ -124,6 +155,9 @@ def _lines(report: _Report) -> Iterator[str]:
 
 
 def _line(rule: _Rule) -> str:
+    if rule.unit is None and rule.limits:
+        limits = ", ".join(f"{limit.name}={limit.amount}" for limit in rule.limits)
+        return f"{rule.title}: limits: {limits}, shadow_mode: {_flag(rule.shadow_mode)}"
     return (
         f"{rule.title}: unit={rule.unit or 'UNKNOWN'} "
         f"requests_per_unit={rule.requests_per_unit or 0}, "

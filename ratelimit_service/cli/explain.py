@@ -14,7 +14,7 @@ from ratelimit_service.config.load import check_rules
 from ratelimit_service.config.resolve import rules_settings
 from ratelimit_service.core.explain import Explanation, Level, explain
 from ratelimit_service.core.model import Entry
-from ratelimit_service.core.rules import Match, Rule
+from ratelimit_service.core.rules import Match
 from ratelimit_service.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -118,7 +118,12 @@ def _describe_level(number: int, level: Level) -> Iterator[str]:
 def _describe_match(match: Match, replaced_by: tuple[str, ...]) -> Iterator[str]:
     rule = match.rule
     yield f"  rule {rule.title} at {rule.place}"
-    yield f"    {_describe_limit(rule)}"
+    if rule.unlimited:
+        yield "    unlimited: not counted"
+    for limit in rule.limits:
+        yield f"    limit {limit}{' (shadow_mode)' if limit.shadow_mode else ''}"
+    if match.exempt:
+        yield "    exempt: the rules name one of its values, so nothing is counted"
     if any(step.shared for step in match.path):
         yield "    share_threshold: all values of the wildcard share one count"
     if replaced_by:
@@ -129,10 +134,3 @@ def _describe_match(match: Match, replaced_by: tuple[str, ...]) -> Iterator[str]
         yield "    shadow_mode: counted, never refused"
     if rule.quota_mode:
         yield "    quota_mode: refused only when all quotas of the request are over"
-
-
-def _describe_limit(rule: Rule) -> str:
-    if rule.limit is None:
-        return "unlimited: not counted"
-    name = f", named {rule.name}" if rule.name else ""
-    return f"limit {rule.limit.amount} per {rule.limit.unit.name.lower()}{name}"

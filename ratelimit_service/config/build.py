@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from ratelimit_service.config.parse import ParsedFile
 from ratelimit_service.config.schema import WILDCARD, DescriptorTable, RateLimitTable
 from ratelimit_service.config.yaml_tree import Spot
-from ratelimit_service.core.rules import Limit, Node, Pattern, Rule, RuleSet, Wildcard
+from ratelimit_service.core.limits import Limit
+from ratelimit_service.core.rules import Node, Pattern, Rule, RuleSet, Wildcard
 from ratelimit_service.errors import ConfigError, Place
 
 
@@ -106,7 +107,7 @@ def _rule(table: DescriptorTable, spot: Spot, path: tuple[str, ...]) -> Rule | N
     return Rule(
         title=".".join(path),
         place=spot.place,
-        limit=_limit(limit),
+        limits=_limits(limit),
         unlimited=limit.unlimited,
         name=limit.name,
         replaces=frozenset(item.name for item in limit.replaces),
@@ -117,10 +118,10 @@ def _rule(table: DescriptorTable, spot: Spot, path: tuple[str, ...]) -> Rule | N
     )
 
 
-def _limit(table: RateLimitTable) -> Limit | None:
+def _limits(table: RateLimitTable) -> tuple[Limit, ...]:
     if table.unlimited:
-        return None
-    return Limit(table.requests_per_unit, table.parsed_unit, table.name)
+        return ()
+    return (Limit.per(table.requests_per_unit, table.parsed_unit, table.name),)
 
 
 def _descriptor_twice(identity: tuple[str, str], place: Place, first: Place) -> ConfigError:

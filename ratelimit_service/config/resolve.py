@@ -29,8 +29,8 @@ from ratelimit_service.config.settings import (
 from ratelimit_service.config.store_settings import store_settings, store_warnings
 from ratelimit_service.config.unsupported import ignored_variables, refuse_other_systems
 from ratelimit_service.config.values import duration_s, header_name, ratio
-from ratelimit_service.core.judge import Modes
-from ratelimit_service.core.plan import Counting
+from ratelimit_service.core.modes import Modes
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import SettingsError
 from ratelimit_service.resources import example_rules
 

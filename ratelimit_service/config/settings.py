@@ -7,8 +7,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from ratelimit_service.core.judge import Modes
-from ratelimit_service.core.plan import Counting
+from ratelimit_service.core.modes import Modes
+from ratelimit_service.core.terms import Counting
 
 
 @dataclass(frozen=True, slots=True)

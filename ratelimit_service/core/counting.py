@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.counters import Counter
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.core.windows import clamp_amount
 
 
@@ -25,6 +27,6 @@ def select_counted(
     for charge in charges:
         after = clamp_amount(running[charge.counter] + charge.amount)
         running[charge.counter] = after
-        if after > charge.limit:
+        if after > charge.cap.limit:
             over.add(charge.counter)
     return [not over or charge.counter in over or charge.amount < 0 for charge in charges]

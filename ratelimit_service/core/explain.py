@@ -30,7 +30,7 @@ class Reason(Enum):
     NO_CANDIDATE = "nothing at this level fits the entry, and earlier levels are not tried anew"
     TOO_LONG = "the descriptor has more entries than the rules have levels here"
     TOO_SHORT = "rules stand only at deeper levels; the descriptor has too few entries"
-    NO_LIMIT = "the descriptor ends at a level that has no rate_limit"
+    NO_LIMIT = "the descriptor ends at a level that has no limit"
 
 
 @dataclass(frozen=True, slots=True)

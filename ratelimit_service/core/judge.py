@@ -1,13 +1,17 @@
-"""From what the counters say to the answer for the caller."""
+"""From what the counters say to the answer for a ShouldRateLimit call."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ratelimit_service.core.plan import Plan, PlannedDescriptor
-from ratelimit_service.core.rules import Limit, Metadata
+from ratelimit_service.core.limits import Limit
+from ratelimit_service.core.measures import REQUESTS
+from ratelimit_service.core.modes import Modes
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge, Plan, PlannedDescriptor
+from ratelimit_service.core.rules import Metadata
 
 
 class Code(StrEnum):
@@ -30,33 +34,14 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a counter holds after its charge, and how long until its window ends."""
-
-    counted: int
-    reset_in_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Modes:
-    """How judging departs from the rules, for every domain.
-
-    With ``shadow`` no call is refused; with ``quota`` every rule is a quota. A counter
-    above ``near_limit_ratio`` of its limit is reported as near.
-    """
-
-    shadow: bool = False
-    quota: bool = False
-    near_limit_ratio: float = 0.8
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """The answer for one descriptor.
 
-    ``limit`` and ``reset_in_us`` are None where no limit applies. ``remaining`` is in
-    hits, and None where there is no bound. ``metadata`` is the rule's, None where its
-    limit was not asked.
+    ``limit`` is the one of its limits that is nearest to refusing, None where no limit
+    applies. ``remaining`` is what is left of it, and None where there is no bound;
+    ``reset_in_us`` is None where it never resets by itself. ``wait_us`` is how long until one
+    that is over has room, None where waiting does not help. ``metadata`` is the rule's, None
+    where its limits were not asked.
     """
 
     code: Code
@@ -66,6 +51,7 @@ class Status:
     remaining: int | None = 0
     reset_in_us: int | None = None
     metadata: Metadata | None = None
+    wait_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +78,31 @@ def _distance(status: Status) -> tuple[bool, int, int]:
 def judge(plan: Plan, outcomes: Sequence[Outcome], modes: Modes) -> Decision:
     """Say what the outcomes of a plan's charges, in their order, mean for the call."""
     pending = iter(outcomes)
-    statuses = tuple(_judge_descriptor(item, pending, modes) for item in plan.descriptors)
+    statuses = tuple([_judge_descriptor(item, pending, modes) for item in plan.descriptors])
     return Decision(_overall(plan, statuses, modes), statuses)
 
 
 def _judge_descriptor(
     planned: PlannedDescriptor, outcomes: Iterator[Outcome], modes: Modes
 ) -> Status:
-    limit, rule = planned.limit, planned.rule
-    if limit is None:
+    if not planned.limits:
         return _judge_uncounted(planned)
-    outcome = next(outcomes)
-    over = outcome.counted > limit.amount
-    shadowed = over and rule is not None and rule.shadow_mode
-    if shadowed:
-        result = Result.SHADOWED
-    elif over:
-        result = Result.OVER
-    elif outcome.counted > limit.amount * modes.near_limit_ratio:
+    statuses = [
+        _judge_limit(planned, at, next(outcomes), modes) for at in range(len(planned.limits))
+    ]
+    return statuses[0] if len(statuses) == 1 else _nearest_limit(statuses)
+
+
+def _judge_limit(planned: PlannedDescriptor, at: int, outcome: Outcome, modes: Modes) -> Status:
+    limit, rule = planned.limits[at], planned.rule
+    most, counted = limit.most, outcome.counted
+    over = counted > most or not outcome.fits
+    wait_us = None
+    if over:
+        shadowed = limit.shadow_mode or (rule is not None and rule.shadow_mode)
+        result = Result.SHADOWED if shadowed else Result.OVER
+        wait_us = _wait_us(planned.charges[at], outcome)
+    elif counted > most * modes.near_limit_ratio:
         result = Result.NEAR
     else:
         result = Result.WITHIN
@@ -118,17 +111,42 @@ def _judge_descriptor(
         result=result,
         title=planned.title,
         limit=limit,
-        remaining=max(0, limit.amount - outcome.counted),
+        remaining=max(0, most - counted),
         reset_in_us=outcome.reset_in_us,
         metadata=None if rule is None else rule.metadata,
+        wait_us=wait_us,
     )
 
 
+def _wait_us(charge: Charge, outcome: Outcome) -> int | None:
+    if charge.terms.asks > charge.cap.limit and charge.counter.measure == REQUESTS:
+        return None
+    return outcome.reset_in_us if outcome.retry_in_us is None else outcome.retry_in_us
+
+
+def _nearest_limit(statuses: Sequence[Status]) -> Status:
+    """Return the status of the limit nearest to refusing; limits on trial come last."""
+    nearest = min(statuses, key=_nearness)
+    if nearest.code is Code.OK and any(one.result is Result.SHADOWED for one in statuses):
+        return replace(nearest, result=Result.SHADOWED)
+    return nearest
+
+
+def _nearness(status: Status) -> tuple[bool, bool, float, float]:
+    limit, wait_us = status.limit, status.wait_us
+    share = (status.remaining or 0) / limit.most if limit is not None and limit.most else 0.0
+    never = float("inf")
+    wait = 0 if status.code is Code.OK else never if wait_us is None else wait_us
+    return status.code is Code.OK, limit is not None and limit.shadow_mode, -wait, share
+
+
 def _judge_uncounted(planned: PlannedDescriptor) -> Status:
+    if planned.refused:
+        return Status(Code.OVER_LIMIT, Result.UNMATCHED)
+    if planned.unlimited:
+        return Status(Code.OK, Result.UNLIMITED, planned.title, remaining=None)
     if planned.rule is None:
         return Status(Code.OK, Result.UNMATCHED)
-    if planned.rule.unlimited:
-        return Status(Code.OK, Result.UNLIMITED, planned.title, remaining=None)
     return Status(Code.OK, Result.REPLACED, planned.title)
 
 
@@ -136,22 +154,13 @@ def _overall(plan: Plan, statuses: Sequence[Status], modes: Modes) -> Code:
     """Refuse when a descriptor that is no quota is over, or when all quotas are."""
     if modes.shadow:
         return Code.OK
+    if plan.missing is not None:
+        return Code.OVER_LIMIT
     quotas: list[bool] = []
     for planned, status in zip(plan.descriptors, statuses, strict=True):
         over = status.code is Code.OVER_LIMIT
-        if _is_quota(planned, status, modes):
+        if planned.is_quota(modes) and not planned.refused:
             quotas.append(over)
         elif over:
             return Code.OVER_LIMIT
     return Code.OVER_LIMIT if quotas and all(quotas) else Code.OK
-
-
-def _is_quota(planned: PlannedDescriptor, status: Status, modes: Modes) -> bool:
-    """Tell whether a descriptor counts as a quota, also as one that is not over.
-
-    As in the reference: with ``modes.quota`` every descriptor but an unlimited one, also one
-    that no rule matched; else those whose quota rule has not been replaced.
-    """
-    if modes.quota:
-        return status.result is not Result.UNLIMITED
-    return planned.limit is not None and planned.rule is not None and planned.rule.quota_mode

@@ -1,103 +1,32 @@
-"""From a request to the charges that decide it."""
+"""From a ShouldRateLimit call to the charges that decide it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import replace
 from functools import lru_cache
-from typing import Final
 
-from ratelimit_service.core.algorithms import Algorithm
+from ratelimit_service.core.calendars import Moment, dated
+from ratelimit_service.core.counters import (
+    LONGEST_REMEMBERED,
+    REMEMBERED,
+    Owner,
+    colocated,
+)
+from ratelimit_service.core.limits import Limit
+from ratelimit_service.core.measures import CONCURRENCY, REQUESTS
 from ratelimit_service.core.model import Descriptor, Override, RateLimitRequest
-from ratelimit_service.core.rules import Limit, Rule, RuleSet, Step
+from ratelimit_service.core.modes import Modes
+from ratelimit_service.core.planned import Charge, Plan, PlannedDescriptor
+from ratelimit_service.core.required import missing_entry
+from ratelimit_service.core.rules import Match, Policy, Rule, RuleSet, Step
+from ratelimit_service.core.strict import enforce_strictly, unrefusing
+from ratelimit_service.core.terms import Terms
 from ratelimit_service.core.units import MAX_AMOUNT
 from ratelimit_service.errors import InvalidRequestError
 
-REQUESTS: Final = "requests"
-"""The measure that hits count."""
 
-
-REMEMBERED: Final = 8_192
-"""How many descriptors' plans are remembered, the last used ones."""
-
-LONGEST_REMEMBERED: Final = 1_024
-"""No plan is remembered of a descriptor of more characters than this."""
-
-
-class Counting(Enum):
-    """Which charges of one request are counted when some of them go over."""
-
-    EVERY = "every"
-    """All of them: the reference's default."""
-
-    ONLY_OVER = "only_over"
-    """Only those that go over: STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """The identity of a counter. Two that differ in any field never share a count.
-
-    The amount of the limit is no part of it: a raised limit goes on counting.
-    ``overridden`` keeps the limits that callers bring along apart from those of rules.
-    ``text_length`` counts the characters of the path.
-    """
-
-    domain: str
-    path: tuple[Step, ...]
-    limit_name: str
-    window_us: int
-    measure: str = REQUESTS
-    algorithm: Algorithm = Algorithm.FIXED_WINDOW
-    overridden: bool = False
-    text_length: int = field(init=False, repr=False, compare=False)
-    _hash: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        # Counters are remembered with the plans, and looked up by every store.
-        length = sum(len(step.key) + len(step.value) for step in self.path)
-        object.__setattr__(self, "text_length", length)
-        parts = (self.domain, self.path, self.limit_name, self.window_us, self.overridden)
-        object.__setattr__(self, "_hash", hash(parts))
-
-    def __hash__(self) -> int:
-        return self._hash
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one counter is charged: above 0 counts, below 0 gives back, 0 looks."""
-
-    counter: Counter
-    amount: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedDescriptor:
-    """How one descriptor is to be judged.
-
-    ``rule`` is None where nothing matched or the caller brings its own limit; ``limit``
-    and ``charge`` are None where nothing is counted. ``title`` names the rule in metrics.
-    """
-
-    title: str = ""
-    rule: Rule | None = None
-    limit: Limit | None = None
-    charge: Charge | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A request's descriptors, in order, and the charges that they ask for, in order."""
-
-    domain: str
-    descriptors: tuple[PlannedDescriptor, ...]
-    charges: tuple[Charge, ...]
-
-
-def make_plan(rules: RuleSet, request: RateLimitRequest) -> Plan:
+def make_plan(rules: RuleSet, request: RateLimitRequest, modes: Modes, moment: Moment) -> Plan:
     """Say which counters a request touches, and by how much.
 
     Raises InvalidRequestError for an empty domain, for no descriptors and for
@@ -114,10 +43,17 @@ def make_plan(rules: RuleSet, request: RateLimitRequest) -> Plan:
         else _plan_descriptor.__wrapped__(rules, request.domain, descriptor, request.hits or 1)
         for descriptor in request.descriptors
     ]
-    if any(item.rule is not None and item.rule.replaces for item in planned):
-        planned = _replace(planned)
-    charges = tuple([item.charge for item in planned if item.charge is not None])
-    return Plan(request.domain, tuple(planned), charges)
+    policy = rules.policy(request.domain)
+    missing = None
+    if policy.requires:
+        entries = [descriptor.entries for descriptor in request.descriptors]
+        missing = missing_entry(rules.domains[request.domain], entries)
+    if not all([item.plain for item in planned]):
+        planned = [_date(item, moment) for item in _replace(planned)]
+    if policy.strict:
+        planned = enforce_strictly(planned, modes, lacks_entry=missing is not None)
+    charges = tuple([charge for item in planned for charge in item.charges])
+    return Plan(request.domain, tuple(planned), charges, policy.strict, missing)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -128,19 +64,55 @@ def _plan_descriptor(
     amount = hits if descriptor.hits is None else descriptor.hits
     if descriptor.refund:
         amount = -amount
+    policy = rules.policy(domain)
     if descriptor.override is not None:
         if domain not in rules.domains:
             return PlannedDescriptor()
-        return _plan_override(domain, descriptor, descriptor.override, amount)
+        path = tuple(Step(entry.key, entry.value) for entry in descriptor.entries)
+        owner = Owner(domain, path, colocated(path, policy.colocate_by), overridden=True)
+        return _plan_override(owner, descriptor.override, amount, policy)
     match = rules.match(domain, descriptor.entries)
     if match is None:
-        return PlannedDescriptor()
-    limit = match.rule.limit
-    if limit is None:
-        return PlannedDescriptor(match.title, match.rule)
-    counter = Counter(domain, match.path, limit.name, limit.unit.window_us)
-    charge = Charge(counter, amount, limit.amount)
-    return PlannedDescriptor(match.title, match.rule, limit, charge)
+        return PlannedDescriptor(refused=policy.refuse_unmatched)
+    return _plan_match(domain, match, amount, policy)
+
+
+def _plan_override(
+    owner: Owner, override: Override, amount: int, policy: Policy
+) -> PlannedDescriptor:
+    limit = Limit.per(override.amount, override.unit)
+    charge = _charge(owner, limit, amount, policy)
+    return PlannedDescriptor(f"{owner.domain}.override", None, (limit,), (charge,))
+
+
+def _plan_match(domain: str, match: Match, amount: int, policy: Policy) -> PlannedDescriptor:
+    rule = match.rule
+    if match.exempt:
+        return PlannedDescriptor(match.title, rule, exempt=True, plain=not rule.replaces)
+    owner = Owner(domain, match.path, colocated(match.path, policy.colocate_by))
+    charges = tuple(
+        _charge(owner, limit, amount if limit.measure == rule.hits_measure else 0, policy)
+        for limit in rule.limits
+    )
+    if rule.shadow_mode:
+        charges = tuple(map(unrefusing, charges))
+    plain = not rule.replaces and all(limit.calendar is None for limit in rule.limits)
+    return PlannedDescriptor(match.title, rule, rule.limits, charges, plain=plain)
+
+
+def _charge(owner: Owner, limit: Limit, amount: int, policy: Policy) -> Charge:
+    """Charge a limit, or only look at it: hits are charged to one measure, and no lease ever.
+
+    Hits of other measures than requests report what was spent already, and so always count;
+    a look is at whether one more would fit. In a domain that is not strict a look may find
+    the limit reached, as in the reference, but for the limits that nothing here ever charges.
+    """
+    asks = amount
+    if not amount and (policy.strict or limit.measure == CONCURRENCY):
+        asks = 1
+    always = not policy.strict or amount <= 0 or limit.measure != REQUESTS
+    terms = Terms(asks, always, refuses=not limit.shadow_mode)
+    return Charge(owner.counter(limit), amount, limit.cap, terms)
 
 
 def _require_exact_amounts(request: RateLimitRequest) -> None:
@@ -153,10 +125,14 @@ def _require_exact_amounts(request: RateLimitRequest) -> None:
             )
 
 
+def replaced_names(rules: Sequence[Rule | None]) -> frozenset[str]:
+    """Return the names of the rules that the rules of one call take out of it."""
+    return frozenset[str]().union(*(rule.replaces for rule in rules if rule is not None))
+
+
 def _replace(planned: Sequence[PlannedDescriptor]) -> list[PlannedDescriptor]:
     """Take the limits from the descriptors whose rule another descriptor's rule replaces."""
-    rules = [item.rule for item in planned if item.rule is not None]
-    replaced = frozenset[str]().union(*(rule.replaces for rule in rules))
+    replaced = replaced_names([item.rule for item in planned])
     return [
         PlannedDescriptor(item.title, item.rule)
         if item.rule is not None and item.rule.name in replaced
@@ -165,11 +141,10 @@ def _replace(planned: Sequence[PlannedDescriptor]) -> list[PlannedDescriptor]:
     ]
 
 
-def _plan_override(
-    domain: str, descriptor: Descriptor, override: Override, amount: int
-) -> PlannedDescriptor:
-    path = tuple(Step(entry.key, entry.value) for entry in descriptor.entries)
-    counter = Counter(domain, path, "", override.unit.window_us, overridden=True)
-    limit = Limit(override.amount, override.unit)
-    charge = Charge(counter, amount, override.amount)
-    return PlannedDescriptor(f"{domain}.override", None, limit, charge)
+def _date(item: PlannedDescriptor, moment: Moment) -> PlannedDescriptor:
+    """Give the limits that follow a calendar the bounds of their windows."""
+    charges = tuple(
+        replace(charge, cap=dated(charge.cap, charge.counter.calendar, moment))
+        for charge in item.charges
+    )
+    return replace(item, charges=charges)

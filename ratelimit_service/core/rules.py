@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from ratelimit_service.core.limits import Limit
+from ratelimit_service.core.measures import REQUESTS
 from ratelimit_service.core.model import Entry
-from ratelimit_service.core.units import Unit
 from ratelimit_service.errors import Place
 
 Metadata: TypeAlias = Mapping[str, "MetadataValue"]
@@ -15,25 +16,18 @@ MetadataValue: TypeAlias = bool | int | float | str | Sequence["MetadataValue"] 
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """How much fits into a window. ``name`` is empty for a limit without one."""
-
-    amount: int
-    unit: Unit
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """What holds for the descriptors that end at one node.
 
-    ``limit`` is None exactly where ``unlimited`` is set. ``title`` names the rule
+    There are no ``limits`` exactly where ``unlimited`` is set. ``title`` names the rule
     in metrics: the domain and each level's key, with its value where it has one.
+    ``hits_measure`` is what the hits of ShouldRateLimit are charged to;
+    ``written_as_limits`` tells a list of limits from a ``rate_limit`` of the reference.
     """
 
     title: str
     place: Place
-    limit: Limit | None
+    limits: tuple[Limit, ...]
     unlimited: bool = False
     name: str = ""
     replaces: frozenset[str] = frozenset()
@@ -41,6 +35,13 @@ class Rule:
     quota_mode: bool = False
     detailed_metric: bool = False
     metadata: Metadata = field(default_factory=dict)
+    hits_measure: str = REQUESTS
+    written_as_limits: bool = False
+
+    @property
+    def rate_limit(self) -> Limit | None:
+        """The limit of a rule in the reference's words."""
+        return None if self.written_as_limits or not self.limits else self.limits[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,29 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """An entry that descriptors must have at a level; any value but an empty one, or these."""
+
+    key: str
+    value: str = ""
+    pattern: Pattern | None = None
+
+    def is_met_by(self, entry: Entry) -> bool:
+        """Tell whether an entry is the one that is required."""
+        if entry.key != self.key or not entry.value:
+            return False
+        if self.pattern is not None:
+            return self.pattern.matches(entry.value)
+        return not self.value or entry.value == self.value
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One level of a rule file; where a path of entries ends, its rule holds.
 
     ``label`` is what the file says of the level: its key, with the value if it has one.
+    ``exempt`` are the values of the level's entry that are not limited here or below.
+    ``required`` are entries of the next level that no request may lack.
     """
 
     label: str = ""
@@ -78,6 +98,8 @@ class Node:
     wildcards: Mapping[str, tuple[Wildcard, ...]] = field(default_factory=dict)
     by_key: Mapping[str, Node] = field(default_factory=dict)
     value_to_metric: bool = False
+    exempt: frozenset[str] = frozenset()
+    required: tuple[Requirement, ...] = ()
 
     @property
     def has_children(self) -> bool:
@@ -112,11 +134,36 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The rule that a descriptor ended at, and the identity of what it counts."""
+    """The rule that a descriptor ended at, and the identity of what it counts.
+
+    ``exempt``: the rules name one of its values as not limited.
+    """
 
     rule: Rule
     path: tuple[Step, ...]
     title: str
+    exempt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for a whole domain.
+
+    ``strict``: ShouldRateLimit counts no call that it refuses. ``colocate_by`` are the keys
+    whose entries say where counters lie. ``inline_limits``: callers may bring limits along.
+    ``refuse_unmatched``: a descriptor that no rule matches is refused. ``measures`` are all
+    that the domain's limits count, ``requires`` says that some entry is required.
+    """
+
+    strict: bool = False
+    colocate_by: tuple[str, ...] = ()
+    inline_limits: bool = False
+    refuse_unmatched: bool = False
+    measures: frozenset[str] = frozenset()
+    requires: bool = False
+
+
+_PLAIN: Final = Policy()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +174,11 @@ class RuleSet:
     """
 
     domains: Mapping[str, Node]
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+
+    def policy(self, domain: str) -> Policy:
+        """Return what holds for a domain, also for one without rules."""
+        return self.policies.get(domain, _PLAIN)
 
     def match(self, domain: str, entries: Sequence[Entry]) -> Match | None:
         """Return the rule that holds for the entries, or None.
@@ -140,16 +192,18 @@ class RuleSet:
             return None
         path: list[Step] = []
         walked: list[Node] = []
+        exempt = False
         for entry in entries:
-            hop = _descend(node, entry)
+            hop = descend(node, entry)
             if hop is None:
                 return None
             node, step = hop
             path.append(step)
             walked.append(node)
+            exempt = exempt or entry.value in node.exempt
         if node.rule is None or not path:
             return None
-        return Match(node.rule, tuple(path), _title(domain, node.rule, path, walked))
+        return Match(node.rule, tuple(path), _title(domain, node.rule, path, walked), exempt)
 
     def rules(self) -> Iterator[Rule]:
         """Yield every rule of every domain."""
@@ -161,7 +215,8 @@ class RuleSet:
             pending.extend(node.children())
 
 
-def _descend(node: Node, entry: Entry) -> tuple[Node, Step] | None:
+def descend(node: Node, entry: Entry) -> tuple[Node, Step] | None:
+    """Return the node that an entry leads to, and the entry's part of the identity."""
     child = node.exact.get((entry.key, entry.value))
     if child is None:
         for wildcard in node.wildcards.get(entry.key, ()):

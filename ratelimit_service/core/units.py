@@ -36,6 +36,14 @@ class Unit(IntEnum):
         return _WINDOW_US[self]
 
 
+def format_duration(duration_us: int) -> str:
+    """Write a duration as rule files do, in the largest unit that it is a multiple of."""
+    for suffix, unit in (("d", Unit.DAY), ("h", Unit.HOUR), ("m", Unit.MINUTE), ("s", Unit.SECOND)):
+        if duration_us % unit.window_us == 0:
+            return f"{duration_us // unit.window_us}{suffix}"
+    return f"{duration_us}us"
+
+
 _DAY_US: Final = 86_400 * SECOND_US
 
 _WINDOW_US: Final = {

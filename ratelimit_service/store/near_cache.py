@@ -9,8 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.counters import Counter
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.protocols.steps import Reply, Sent
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.store.base import Store
 
 LIFETIME_US: Final = 200_000
@@ -78,6 +81,23 @@ class NearCache:
         answers = iter(outcomes)
         return [next(answers) if hit is None else hit for hit in known]
 
+    @property
+    def enforces_slots(self) -> bool:
+        """As the store behind."""
+        return self._store.enforces_slots
+
+    def key(self, counter: Counter) -> str:
+        """Return the key of a counter in the store behind."""
+        return self._store.key(counter)
+
+    def slot(self, key: str) -> str:
+        """Name the slot of a key in the store behind."""
+        return self._store.slot(key)
+
+    async def deliver(self, sent: Sequence[Sent], timeout_s: float) -> Sequence[Reply]:
+        """Say messages to the store behind."""
+        return await self._store.deliver(sent, timeout_s)
+
     async def ping(self) -> None:
         """Ask the store behind."""
         await self._store.ping()
@@ -92,7 +112,7 @@ class NearCache:
                 self._drop(charge.counter)
             return None
         refusal = self._refusals.get(charge.counter)
-        if refusal is None or refusal.counted <= charge.limit or refusal.ends_at_us <= now_us:
+        if refusal is None or refusal.counted <= charge.cap.limit or refusal.ends_at_us <= now_us:
             return None
         return Outcome(refusal.counted, refusal.resets_at_us - now_us)
 
@@ -100,7 +120,9 @@ class NearCache:
         """Remember a refusal. Its times count from the question, so that none comes late."""
         if charge.amount < 0:
             self._drop(charge.counter)
-        if charge.amount <= 0 or outcome.counted <= charge.limit:
+        if charge.amount <= 0 or outcome.counted <= charge.cap.limit:
+            return
+        if outcome.reset_in_us is None:
             return
         self._drop(charge.counter)
         resets_at_us = asked_at_us + outcome.reset_in_us

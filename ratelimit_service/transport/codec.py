@@ -8,10 +8,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from ratelimit_service.core.counters import LONGEST_REMEMBERED, REMEMBERED
 from ratelimit_service.core.headers import Header
 from ratelimit_service.core.judge import Code, Decision, Status
 from ratelimit_service.core.model import Descriptor, Entry, Override, RateLimitRequest
-from ratelimit_service.core.plan import LONGEST_REMEMBERED, REMEMBERED
 from ratelimit_service.core.units import Unit, whole_seconds
 from ratelimit_service.errors import InvalidRequestError
 from ratelimit_service.pb import ratelimit_unit_pb2, rls_pb2
@@ -97,6 +97,6 @@ def _encode_status(status: Status, message: rls_pb2.RateLimitResponse.Descriptor
         return
     current = message.current_limit
     current.requests_per_unit = min(limit.amount, MAX_UINT32)
-    current.unit = rls_pb2.RateLimitResponse.RateLimit.Unit.ValueType(limit.unit)
+    current.unit = rls_pb2.RateLimitResponse.RateLimit.Unit.ValueType(limit.unit or 0)
     current.name = limit.name
     message.duration_until_reset.seconds = whole_seconds(status.reset_in_us or 0)

@@ -112,6 +112,16 @@ async def test_rlconfig_as_json(
         "quota_mode": True,
         "name": "paths",
         "replaces": ["a", "b"],
+        "limits": [
+            {
+                "name": "paths",
+                "measure": "requests",
+                "amount": 7,
+                "window": "day",
+                "algorithm": "fixed_window",
+                "shadow_mode": False,
+            }
+        ],
         "file": str(rules_file),
         "line": 10,
     }

@@ -7,8 +7,8 @@ import pytest
 
 from ratelimit_service.config.load import find_files, load_rules
 from ratelimit_service.config.settings import RulesSettings
+from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Entry
-from ratelimit_service.core.rules import Limit
 from ratelimit_service.core.units import Unit
 from ratelimit_service.resources import example_rules
 
@@ -27,7 +27,7 @@ def test_the_examples_load_together_and_refuse_a_newcomer_soon() -> None:
     match = rules.match("demo", [Entry("user", "ann")])
 
     assert match is not None
-    assert match.rule.limit == Limit(3, Unit.MINUTE)
+    assert match.rule.limits == (Limit.per(3, Unit.MINUTE),)
 
 
 def test_the_guide_has_examples() -> None:

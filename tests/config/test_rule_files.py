@@ -7,8 +7,9 @@ import pytest
 from ratelimit_service.config import yaml_tree
 from ratelimit_service.config.load import load_rules
 from ratelimit_service.config.settings import RulesSettings
+from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Entry
-from ratelimit_service.core.rules import Limit, Match, RuleSet
+from ratelimit_service.core.rules import Match, RuleSet
 from ratelimit_service.core.units import MAX_AMOUNT, Unit
 from ratelimit_service.errors import Place
 from tests.config.files import load, write
@@ -48,7 +49,7 @@ def test_every_key_reaches_the_rule(tmp_path: Path) -> None:
 
     assert rule.place == Place(str(tmp_path / "rules.yaml"), 6, 5)
     assert rule.title == "d.team_core.user_a*"
-    assert rule.limit == Limit(7, Unit.HOUR, "mine")
+    assert rule.limits == (Limit.per(7, Unit.HOUR, "mine"),)
     assert (rule.name, set(rule.replaces)) == ("mine", {"other", "third"})
     assert rule.shadow_mode
     assert rule.quota_mode
@@ -68,7 +69,7 @@ def test_units_in_any_case(tmp_path: Path, unit: Unit, change: object) -> None:
     text = f"unit: {change(unit.name)}, requests_per_unit: 1"
     rules = load(tmp_path, f"domain: d\ndescriptors: [{{key: a, rate_limit: {{{text}}}}}]\n")
 
-    assert matched(rules, ("a", "x")).rule.limit == Limit(1, unit)
+    assert matched(rules, ("a", "x")).rule.limits == (Limit.per(1, unit),)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +128,13 @@ def test_whole_numbers_are_limits(tmp_path: Path, written: str, amount: int) -> 
         """,
     )
 
-    assert matched(rules, ("a", "x")).rule.limit == Limit(amount, Unit.SECOND)
+    assert matched(rules, ("a", "x")).rule.limits == (Limit.per(amount, Unit.SECOND),)
 
 
 def test_a_limit_without_requests_per_unit_is_0(tmp_path: Path) -> None:
     rules = load(tmp_path, "domain: d\ndescriptors: [{key: a, rate_limit: {unit: day}}]\n")
 
-    assert matched(rules, ("a", "x")).rule.limit == Limit(0, Unit.DAY)
+    assert matched(rules, ("a", "x")).rule.limits == (Limit.per(0, Unit.DAY),)
 
 
 def test_empty_values_stand_for_absent_keys(tmp_path: Path) -> None:
@@ -178,8 +179,8 @@ def test_aliases_and_merge_keys_are_followed(tmp_path: Path) -> None:
         """,
     )
 
-    assert matched(rules, ("b", "")).rule.limit == Limit(5, Unit.MINUTE)
-    assert matched(rules, ("c", "")).rule.limit == Limit(6, Unit.MINUTE)
+    assert matched(rules, ("b", "")).rule.limits == (Limit.per(5, Unit.MINUTE),)
+    assert matched(rules, ("c", "")).rule.limits == (Limit.per(6, Unit.MINUTE),)
 
 
 def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from ratelimit_service.config.settings import (
     TcpAddress,
     UnixAddress,
 )
-from ratelimit_service.core.judge import Modes
-from ratelimit_service.core.plan import Counting
+from ratelimit_service.core.modes import Modes
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import SettingsError
 from ratelimit_service.resources import example_rules
 

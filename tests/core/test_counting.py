@@ -5,14 +5,23 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratelimit_service.core.algorithms import Algorithm, Cap
+from ratelimit_service.core.counters import Counter
 from ratelimit_service.core.counting import select_counted
-from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.planned import Charge
 from ratelimit_service.core.rules import Step
+from ratelimit_service.core.terms import Counting, Terms
 from ratelimit_service.core.windows import clamp_amount
 
 COUNTERS = [Counter("domain", (Step("key", name),), "", 1_000_000) for name in "abc"]
+
+
+def _charge(counter: Counter, amount: int, limit: int) -> Charge:
+    return Charge(counter, amount, Cap(Algorithm.FIXED_WINDOW, limit, 1_000_000), Terms(amount))
+
+
 CHARGES = st.lists(
-    st.builds(Charge, st.sampled_from(COUNTERS), st.integers(-5, 9), st.integers(0, 9)), max_size=6
+    st.builds(_charge, st.sampled_from(COUNTERS), st.integers(-5, 9), st.integers(0, 9)), max_size=6
 )
 HELD = st.fixed_dictionaries({counter: st.integers(0, 12) for counter in COUNTERS})
 
@@ -23,7 +32,7 @@ def _goes_over(charges: list[Charge], counted: dict[Counter, int], selected: lis
     for charge, counts in zip(charges, selected, strict=True):
         if counts:
             held[charge.counter] = clamp_amount(held[charge.counter] + charge.amount)
-        over |= held[charge.counter] > charge.limit
+        over |= held[charge.counter] > charge.cap.limit
     return over
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ratelimit_service.core.headers import Header, HeaderNames, limit_headers
 from ratelimit_service.core.judge import Code, Decision, Result, Status
-from ratelimit_service.core.rules import Limit
+from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.units import Unit
 
 NAMES = HeaderNames("L", "R", "T")
@@ -14,11 +14,13 @@ OK, OVER = Code.OK, Code.OVER_LIMIT
 
 
 def within(remaining: int, reset_us: int, amount: int = 10) -> Status:
-    return Status(OK, Result.WITHIN, "t", Limit(amount, Unit.MINUTE), remaining, reset_us)
+    return Status(OK, Result.WITHIN, "t", Limit.per(amount, Unit.MINUTE), remaining, reset_us)
 
 
 def over(reset_us: int, amount: int = 10) -> Status:
-    return Status(OVER, Result.OVER, "t", Limit(amount, Unit.MINUTE), 0, reset_us)
+    return Status(
+        OVER, Result.OVER, "t", Limit.per(amount, Unit.MINUTE), 0, reset_us, wait_us=reset_us
+    )
 
 
 BARE = Status(OK, Result.UNMATCHED)

@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from ratelimit_service.core.judge import Code, Decision, Modes, Outcome, Result, Status, judge
+from ratelimit_service.core.judge import Code, Decision, Result, Status, judge
+from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Descriptor, Override, RateLimitRequest
+from ratelimit_service.core.modes import Modes
+from ratelimit_service.core.outcomes import Outcome
 from ratelimit_service.core.plan import make_plan
-from ratelimit_service.core.rules import Limit, Rule, RuleSet
+from ratelimit_service.core.rules import Rule, RuleSet
 from ratelimit_service.core.units import Unit
-from tests.core.rulesets import DOMAIN, descriptor, limited, rule_set, unlimited
+from tests.core.rulesets import DOMAIN, MOMENT, descriptor, limited, rule_set, unlimited
 
 RESET_US = 1_500_000
 OK, OVER = Code.OK, Code.OVER_LIMIT
@@ -23,7 +26,7 @@ def decide(
     counted: tuple[int, ...],
     modes: Modes | None = None,
 ) -> Decision:
-    plan = make_plan(rules, RateLimitRequest(DOMAIN, asked))
+    plan = make_plan(rules, RateLimitRequest(DOMAIN, asked), modes or Modes(), MOMENT)
     outcomes = [Outcome(amount, RESET_US) for amount in counted]
     return judge(plan, outcomes, modes or Modes())
 
@@ -47,9 +50,11 @@ def decide(
 def test_one_counter(limit: int, counted: int, code: Code, result: Result, remaining: int) -> None:
     decision = decide(rule_set(k=limited(limit)), (descriptor("k"),), (counted,))
 
+    wait_us = RESET_US if code is OVER and limit else None
+    bound = Limit.per(limit, Unit.MINUTE)
     assert decision.overall is code
     assert decision.statuses == (
-        Status(code, result, "d.rule", Limit(limit, Unit.MINUTE), remaining, RESET_US, {}),
+        Status(code, result, "d.rule", bound, remaining, RESET_US, {}, wait_us),
     )
 
 
@@ -99,7 +104,9 @@ def test_a_limit_of_the_caller_is_judged_like_a_rule() -> None:
 
     assert decision.overall is OVER
     assert decision.statuses == (
-        Status(OVER, Result.OVER, "d.override", Limit(2, Unit.HOUR), 0, RESET_US),
+        Status(
+            OVER, Result.OVER, "d.override", Limit.per(2, Unit.HOUR), 0, RESET_US, wait_us=RESET_US
+        ),
     )
 
 
@@ -191,11 +198,11 @@ def test_shadow_and_quota(
 ) -> None:
     known = {f"k{index}": rule for index, rule in enumerate(rules) if rule is not None}
     asked = tuple(descriptor(f"k{index}") for index in range(len(rules)))
-    plan = make_plan(rule_set(**known), RateLimitRequest(DOMAIN, asked))
+    plan = make_plan(rule_set(**known), RateLimitRequest(DOMAIN, asked), modes, MOMENT)
     counted = [
         Outcome(11 if is_over == "x" else 5, RESET_US)
         for planned, is_over in zip(plan.descriptors, over, strict=True)
-        if planned.charge is not None
+        if planned.charges
     ]
 
     decision = judge(plan, counted, modes)
@@ -228,7 +235,7 @@ def test_an_override_is_a_quota_only_where_all_are() -> None:
 def _status(
     code: Code, remaining: int | None, reset_us: int | None = 1, limit: int | None = 10
 ) -> Status:
-    bound = None if limit is None else Limit(limit, Unit.MINUTE)
+    bound = None if limit is None else Limit.per(limit, Unit.MINUTE)
     return Status(code, Result.WITHIN, "t", bound, remaining, reset_us)
 
 

@@ -6,16 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Descriptor, Entry, Override, RateLimitRequest
-from ratelimit_service.core.plan import Plan, make_plan
-from ratelimit_service.core.rules import Limit, Node, Pattern, Rule, RuleSet, Step, Wildcard
+from ratelimit_service.core.modes import Modes
+from ratelimit_service.core.plan import make_plan
+from ratelimit_service.core.planned import Plan
+from ratelimit_service.core.rules import Node, Pattern, Rule, RuleSet, Step, Wildcard
 from ratelimit_service.core.units import MAX_AMOUNT, Unit
 from ratelimit_service.errors import InvalidRequestError
-from tests.core.rulesets import DOMAIN, descriptor, limited, rule_set, unlimited
+from tests.core.rulesets import DOMAIN, MOMENT, descriptor, limited, rule_set, unlimited
 
 
 def plan(rules: RuleSet, *descriptors: Descriptor, hits: int = 0, domain: str = DOMAIN) -> Plan:
-    return make_plan(rules, RateLimitRequest(domain, descriptors, hits))
+    return make_plan(rules, RateLimitRequest(domain, descriptors, hits), Modes(), MOMENT)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_what_no_rule_matches_is_not_counted(domain: str, entries: tuple[Entry, 
     made = plan(rule_set(k=limited()), Descriptor(entries), domain=domain)
 
     assert made.charges == ()
-    assert [(item.rule, item.limit) for item in made.descriptors] == [(None, None)]
+    assert [(item.rule, item.limits) for item in made.descriptors] == [(None, ())]
 
 
 def test_charges_follow_the_order_of_the_descriptors_and_repeat_with_them() -> None:
@@ -107,9 +110,9 @@ def test_charges_follow_the_order_of_the_descriptors_and_repeat_with_them() -> N
         descriptor("b"),
     )
 
-    assert [charge.limit for charge in made.charges] == [2, 1, 2]
+    assert [charge.cap.limit for charge in made.charges] == [2, 1, 2]
     assert made.charges[0].counter == made.charges[2].counter
-    assert [item.limit is not None for item in made.descriptors] == [True, False, False, True, True]
+    assert [bool(item.limits) for item in made.descriptors] == [True, False, False, True, True]
 
 
 # --- replaces -------------------------------------------------------------------------------
@@ -195,7 +198,7 @@ def test_an_unlimited_rule_stays_unlimited_when_it_is_replaced() -> None:
     made = plan(rules, descriptor("a"), descriptor("b"))
 
     planned = made.descriptors[0]
-    assert planned.limit is None
+    assert planned.limits == ()
     assert planned.rule is not None
     assert planned.rule.unlimited
 
@@ -211,15 +214,15 @@ def test_an_override_takes_the_place_of_any_rule(key: str) -> None:
 
     (planned,) = made.descriptors
     assert planned.rule is None
-    assert planned.limit == Limit(5, Unit.HOUR)
-    assert [(charge.amount, charge.limit) for charge in made.charges] == [(3, 5)]
+    assert planned.limits == (Limit.per(5, Unit.HOUR),)
+    assert [(charge.amount, charge.cap.limit) for charge in made.charges] == [(3, 5)]
 
 
 def test_an_override_is_not_used_in_a_domain_without_rules() -> None:
     made = plan(rule_set(k=limited()), descriptor("k", 3, OVERRIDE), domain="other")
 
     assert made.charges == ()
-    assert made.descriptors[0].limit is None
+    assert made.descriptors[0].limits == ()
 
 
 def test_an_overridden_rule_replaces_nothing_and_is_not_replaced() -> None:
@@ -227,7 +230,7 @@ def test_an_overridden_rule_replaces_nothing_and_is_not_replaced() -> None:
 
     made = plan(rules, descriptor("a", override=OVERRIDE), descriptor("b"))
 
-    assert [charge.limit for charge in made.charges] == [5, 10]
+    assert [charge.cap.limit for charge in made.charges] == [5, 10]
 
 
 def test_an_override_may_change_its_amount_and_goes_on_counting() -> None:

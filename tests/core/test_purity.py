@@ -26,6 +26,7 @@ ALLOWED_MODULES = {
     "json",
     "math",
     "operator",
+    "re",
     "typing",
 }
 ALLOWED_PACKAGES = ("ratelimit_service.core", "ratelimit_service.errors")

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Entry
-from ratelimit_service.core.rules import Limit, Node, Pattern, Rule, RuleSet, Step, Wildcard
+from ratelimit_service.core.rules import Node, Pattern, Rule, RuleSet, Step, Wildcard
 from ratelimit_service.core.units import Unit
 from ratelimit_service.errors import Place
 
 
 def rule(title: str, *, unlimited: bool = False, detailed_metric: bool = False) -> Rule:
-    limit = None if unlimited else Limit(1, Unit.MINUTE)
-    return Rule(title, Place("f"), limit, unlimited=unlimited, detailed_metric=detailed_metric)
+    limits = () if unlimited else (Limit.per(1, Unit.MINUTE),)
+    return Rule(title, Place("f"), limits, unlimited=unlimited, detailed_metric=detailed_metric)
 
 
 def leaf(title: str, label: str = "") -> Node:

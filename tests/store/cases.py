@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.core.units import MAX_AMOUNT
 from tests.store.subjects import MINUTE_US, charge, counter
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.algorithms import Cap
+from ratelimit_service.core.counters import Counter
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
 from ratelimit_service.core.rules import Step
+from ratelimit_service.core.terms import Counting, Terms
 from ratelimit_service.core.units import Unit
 from ratelimit_service.store.base import Store
 from tests.support.valkey import Standalone
@@ -59,4 +62,5 @@ def counter(name: str = "a", window_us: int = MINUTE_US) -> Counter:
 
 def charge(counter: Counter, amount: int = 1, limit: int = 10) -> Charge:
     """Return a charge of a counter."""
-    return Charge(counter, amount, limit)
+    cap = Cap(counter.algorithm, limit, counter.window_us)
+    return Charge(counter, amount, cap, Terms(amount))

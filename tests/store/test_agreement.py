@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.core.units import MAX_AMOUNT, Unit
 from ratelimit_service.store.memory import GRACE_US, MemoryStore
 from ratelimit_service.store.redis.link import Link

@@ -7,8 +7,9 @@ from collections import Counter as Tally
 
 import pytest
 
-from ratelimit_service.core.plan import Counter, Counting
+from ratelimit_service.core.counters import Counter
 from ratelimit_service.core.rules import Step
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.core.units import MAX_AMOUNT, Unit
 from tests.store.cases import CASES, Case
 from tests.store.subjects import MINUTE_US, START_US, TIMEOUT_S, Subject, charge, counter

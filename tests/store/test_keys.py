@@ -7,7 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from ratelimit_service.core.plan import Counter
+from ratelimit_service.core.algorithms import Algorithm
+from ratelimit_service.core.counters import Counter, colocated
+from ratelimit_service.core.limits import CalendarWindow, Period
 from ratelimit_service.core.rules import Step
 from ratelimit_service.store.keys import LONGEST, KeyEncoder
 
@@ -24,12 +26,15 @@ _COUNTERS = st.builds(
     limit_name=_TEXTS,
     window_us=st.sampled_from([1, 60, 999_999, 1_000_000, 60_000_000]),
     measure=_TEXTS,
+    algorithm=st.sampled_from([Algorithm.FIXED_WINDOW, Algorithm.CALENDAR]),
     overridden=st.booleans(),
+    calendar=st.none() | st.builds(CalendarWindow, st.sampled_from(Period), _TEXTS),
+    colocation=st.lists(_STEPS, max_size=2).map(tuple),
 )
 
 
-def _counter(*steps: Step, domain: str = "llm") -> Counter:
-    return Counter(domain, steps, "", MINUTE_US)
+def _counter(*steps: Step, domain: str = "llm", colocation: tuple[Step, ...] = ()) -> Counter:
+    return Counter(domain, steps, "", MINUTE_US, colocation=colocation)
 
 
 def _tag(key: str) -> str:
@@ -46,6 +51,11 @@ def _tag(key: str) -> str:
 @example(_counter(Step("a", "%2F")), _counter(Step("a", "/")))
 @example(_counter(Step("", "")), _counter())
 @example(_counter(domain="#"), _counter(domain=""))
+@example(_counter(Step("a", "1")), _counter(Step("a", "1"), colocation=(Step("a", "1"),)))
+@example(
+    _counter(Step("a", "1"), colocation=(Step("b", "1"),)),
+    _counter(Step("a", "2"), colocation=(Step("b", "1"),)),
+)
 def test_counters_that_differ_have_keys_that_differ(one: Counter, other: Counter) -> None:
     key = KeyEncoder().key
 
@@ -63,7 +73,9 @@ def test_a_key_has_one_tag_whatever_the_texts_are(counter: Counter, prefix: str)
 
 @given(one=_COUNTERS, other=_COUNTERS)
 def test_the_tag_is_that_of_the_descriptor_alone(one: Counter, other: Counter) -> None:
-    same = (one.domain, one.path) == (other.domain, other.path)
+    """Or that of the entries by which the domain's counters are to lie together."""
+    tags = [(counter.domain, counter.colocation or counter.path) for counter in (one, other)]
+    same = tags[0] == tags[1]
 
     assert (_tag(KeyEncoder().key(one)) == _tag(KeyEncoder().key(other))) == same
 
@@ -112,7 +124,38 @@ def test_limits_of_a_descriptor_share_a_slot_under_any_prefix() -> None:
             Counter("llm", (Step("prompt", "x" * 1_000),), "", MINUTE_US),
             "rl:{#4ec25fdb9f9fddc451c5eacbc2dbb8d2532e43c4};requests;fixed_window;60s",
         ),
+        (
+            Counter(
+                "llm",
+                (Step("team", "core"), Step("user", "ann")),
+                "daily",
+                0,
+                "cost",
+                Algorithm.CALENDAR,
+                calendar=CalendarWindow(Period.DAY, "Europe/Berlin"),
+                colocation=(Step("team", "core"),),
+            ),
+            "rl:{llm/team=core}/team=core/user=ann;daily;cost;calendar;calendar_day@Europe%2FBerlin",
+        ),
     ],
 )
 def test_keys_are_what_operators_read(counter: Counter, key: str) -> None:
     assert KeyEncoder("rl:").key(counter) == key
+
+
+def test_descriptors_of_one_team_share_a_slot_where_the_domain_says_so() -> None:
+    team = (Step("team", "core"),)
+    keys = [
+        KeyEncoder().key(_counter(*path, colocation=colocated(path, ("team",))))
+        for path in (team, (*team, Step("user", "ann")), (Step("user", "bob"), *team))
+    ]
+
+    assert len({key_slot(key.encode()) for key in keys}) == 1
+    assert len(set(keys)) == 3
+
+
+def test_a_descriptor_without_the_entries_lies_by_itself() -> None:
+    path = (Step("user", "ann"),)
+
+    assert colocated(path, ("team",)) == ()
+    assert colocated((Step("team", "a"), *path), ("team", "org")) == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratelimit_service.core.plan import Counting
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.store.memory import GRACE_US, MemoryStore, wall_clock_us
 from tests.store.subjects import MINUTE_US, START_US, Clock, charge, counter
 
@@ -70,6 +70,7 @@ async def test_without_a_clock_it_follows_the_host() -> None:
     after_us = wall_clock_us()
     await store.close()
 
+    assert outcome.reset_in_us is not None
     earliest_us, latest_us = before_us + outcome.reset_in_us, after_us + outcome.reset_in_us
     assert outcome.counted == 1
     assert latest_us // HOUR_US * HOUR_US >= earliest_us

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.counters import Counter
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.store.near_cache import LIFETIME_US, NearCache
 from tests.store.subjects import MINUTE_US, START_US, TIMEOUT_S, Clock, charge, counter
@@ -25,7 +27,7 @@ class Near:
 
     async def charge(
         self, *charges: Charge, counting: Counting = Counting.EVERY
-    ) -> list[tuple[int, int]]:
+    ) -> list[tuple[int, int | None]]:
         """Charge through the cache; return what is counted and how long until the reset."""
         outcomes = await self.cache.charge(charges, counting, TIMEOUT_S)
         return [(outcome.counted, outcome.reset_in_us) for outcome in outcomes]

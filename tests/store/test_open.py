@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ratelimit_service.config.settings import StoreKind, StoreSettings, TcpAddress
-from ratelimit_service.core.plan import Counting
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import StoreUnavailableError
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.store.near_cache import NearCache

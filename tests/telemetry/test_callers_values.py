@@ -21,8 +21,9 @@ from ratelimit_service.config.settings import (
     RulesSettings,
     TcpAddress,
 )
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import StoreTimeoutError
 from ratelimit_service.health import Health
 from ratelimit_service.limiter import Limiter, LimiterOptions

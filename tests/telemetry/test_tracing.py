@@ -20,8 +20,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ratelimit_service.config.settings import GrpcSettings, HealthSettings, TcpAddress
+from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Descriptor, Entry, RateLimitRequest
-from ratelimit_service.core.rules import Limit, Node, Rule, RuleSet
+from ratelimit_service.core.rules import Node, Rule, RuleSet
 from ratelimit_service.core.units import Unit
 from ratelimit_service.errors import InvalidRequestError, Place
 from ratelimit_service.health import Health
@@ -91,7 +92,7 @@ async def tracing(collector: _Collector) -> AsyncIterator[Tracing]:
 
 
 def _limiter(tracing: Tracing) -> TracedLimiter:
-    rule = Rule("shop.user", Place("rules.yaml"), Limit(5, Unit.YEAR))
+    rule = Rule("shop.user", Place("rules.yaml"), (Limit.per(5, Unit.YEAR),))
     limiter = TracedLimiter(MemoryStore(), NullRecorder(), LimiterOptions(), tracing)
     limiter.apply(RuleSet({"shop": Node(by_key={"user": Node(rule=rule)})}))
     return limiter

@@ -11,9 +11,10 @@ from typing import Final
 import grpc
 
 from ratelimit_service.config.settings import Address, GrpcSettings, HealthSettings, TcpAddress
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
 from ratelimit_service.core.rules import RuleSet
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.health import RULES, STORE, Health
 from ratelimit_service.limiter import Limiter, LimiterOptions
 from ratelimit_service.pb import ratelimit_descriptor_pb2, rls_pb2, rls_pb2_grpc

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ratelimit_service.core.headers import Header
 from ratelimit_service.core.judge import Code, Decision, Result, Status
+from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Descriptor, Entry, Override, RateLimitRequest
-from ratelimit_service.core.rules import Limit
 from ratelimit_service.core.units import Unit
 from ratelimit_service.errors import InvalidRequestError
 from ratelimit_service.pb import ratelimit_descriptor_pb2, rls_pb2
@@ -131,7 +131,7 @@ def status(limit: Limit, remaining: int, reset_in_us: int, code: Code = Code.OK)
     ("given_status", "written"),
     [
         pytest.param(
-            status(Limit(10, Unit.MINUTE, "n"), 4, 30_000_000),
+            status(Limit.per(10, Unit.MINUTE, "n"), 4, 30_000_000),
             {
                 "code": "OK",
                 "currentLimit": {"requestsPerUnit": 10, "unit": "MINUTE", "name": "n"},
@@ -141,7 +141,7 @@ def status(limit: Limit, remaining: int, reset_in_us: int, code: Code = Code.OK)
             id="01 within",
         ),
         pytest.param(
-            status(Limit(10, Unit.WEEK), 0, 30_000_001, Code.OVER_LIMIT),
+            status(Limit.per(10, Unit.WEEK), 0, 30_000_001, Code.OVER_LIMIT),
             {
                 "code": "OVER_LIMIT",
                 "currentLimit": {"requestsPerUnit": 10, "unit": "WEEK"},
@@ -150,12 +150,12 @@ def status(limit: Limit, remaining: int, reset_in_us: int, code: Code = Code.OK)
             id="02 over; seconds go up",
         ),
         pytest.param(
-            status(Limit(0, Unit.SECOND), 0, 1),
+            status(Limit.per(0, Unit.SECOND), 0, 1),
             {"code": "OK", "currentLimit": {"unit": "SECOND"}, "durationUntilReset": "1s"},
             id="03 a limit of 0; at least a second until its reset",
         ),
         pytest.param(
-            status(Limit(MAX, Unit.YEAR), MAX, 31_536_000_000_000),
+            status(Limit.per(MAX, Unit.YEAR), MAX, 31_536_000_000_000),
             {
                 "code": "OK",
                 "currentLimit": {"requestsPerUnit": MAX, "unit": "YEAR"},
@@ -165,7 +165,7 @@ def status(limit: Limit, remaining: int, reset_in_us: int, code: Code = Code.OK)
             id="04 the most that fits",
         ),
         pytest.param(
-            status(Limit(MAX + 1, Unit.DAY), MAX + 1, 1_000_000),
+            status(Limit.per(MAX + 1, Unit.DAY), MAX + 1, 1_000_000),
             {
                 "code": "OK",
                 "currentLimit": {"requestsPerUnit": MAX, "unit": "DAY"},
@@ -175,7 +175,7 @@ def status(limit: Limit, remaining: int, reset_in_us: int, code: Code = Code.OK)
             id="05 what does not fit is clamped",
         ),
         pytest.param(
-            status(Limit(2**53 - 1, Unit.DAY), 5, 1_000_000),
+            status(Limit.per(2**53 - 1, Unit.DAY), 5, 1_000_000),
             {
                 "code": "OK",
                 "currentLimit": {"requestsPerUnit": MAX, "unit": "DAY"},
@@ -203,13 +203,13 @@ def test_a_status(given_status: Status, written: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("unit", list(Unit))
 def test_units_have_their_names_on_the_wire(unit: Unit) -> None:
-    message = encode_decision(Decision(Code.OK, (status(Limit(1, unit), 1, 1),)))
+    message = encode_decision(Decision(Code.OK, (status(Limit.per(1, unit), 1, 1),)))
 
     assert Wire.RateLimit.Unit.Name(message.statuses[0].current_limit.unit) == unit.name
 
 
 def test_statuses_keep_their_order_and_headers_theirs() -> None:
-    statuses = tuple(status(Limit(10, Unit.MINUTE), left, 1_000_000) for left in (3, 1, 2))
+    statuses = tuple(status(Limit.per(10, Unit.MINUTE), left, 1_000_000) for left in (3, 1, 2))
     headers = (Header("B", "2"), Header("A", "1"))
 
     message = encode_decision(Decision(Code.OVER_LIMIT, statuses), headers)

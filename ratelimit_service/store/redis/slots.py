@@ -9,8 +9,9 @@ from typing import TypeAlias
 from redis.crc import key_slot
 
 from ratelimit_service.core.counting import select_counted
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.store.redis.operation import Operation
 
 PlacesBySlot: TypeAlias = Mapping[int, Sequence[int]]

@@ -10,8 +10,10 @@ import pytest
 from redis.crc import key_slot
 
 from ratelimit_service.config.settings import StoreKind, StoreSettings
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.counters import Counter
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import OverloadedError, StoreTimeoutError, StoreUnavailableError
 from ratelimit_service.store.keys import KeyEncoder
 from ratelimit_service.store.redis.batcher import BATCH_CHARGES, WAITING_CHARGES

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ratelimit_service.core.plan import Counting
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.store.redis.link import Link
 from ratelimit_service.store.redis.store import RedisStore
 from ratelimit_service.telemetry.recorder import NullRecorder
@@ -38,6 +38,7 @@ async def test_a_host_whose_clock_is_minutes_off_counts_in_the_same_window(
 
     for outcomes in seen:
         for outcome, window_us in zip(outcomes, (MINUTE_US, YEAR_US), strict=True):
+            assert outcome.reset_in_us is not None
             # The window ends at a multiple of its length on the server's clock.
             ends_us = (latest_us + outcome.reset_in_us) // window_us * window_us
             assert ends_us >= earliest_us + outcome.reset_in_us

@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 
 from ratelimit_service.config.settings import StoreSettings
-from ratelimit_service.core.plan import Counter, Counting
+from ratelimit_service.core.counters import Counter
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.core.units import Unit
 from ratelimit_service.errors import StoreUnavailableError
 from ratelimit_service.store.keys import KeyEncoder
