@@ -14,7 +14,7 @@ from ratelimit_service.core.settlement import Amount
 
 _BYTES: Final = 16
 
-_Json: TypeAlias = str | int | bool | None | Sequence["_Json"]
+_Json: TypeAlias = str | int | bool | Sequence["_Json"] | None
 
 
 def owner_digest(caller: str) -> str:
@@ -23,7 +23,10 @@ def owner_digest(caller: str) -> str:
 
 
 def wish_digest(wish: Wish) -> str:
-    """Return what two calls have in common that ask for the same, in whatever order of amounts."""
+    """Return what two calls have in common that ask for the same, in whatever order of amounts.
+
+    How long it shall last is no part of it: a call that is sent again may have less time left.
+    """
     return _digest(
         wish.domain,
         [_described(descriptor) for descriptor in wish.descriptors],
