@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.counters import Counter
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.protocols.steps import Reply, Sent
+from ratelimit_service.core.terms import Counting
 
 
 class Store(Protocol):
-    """Counters, and the clock that their windows follow."""
+    """Counters, records of reservations, and the clock that their times follow."""
 
     async def charge(
         self, charges: Sequence[Charge], counting: Counting, timeout_s: float
@@ -23,6 +26,29 @@ class Store(Protocol):
         Raises StoreUnavailableError when the store fails, StoreTimeoutError when it has
         not answered after ``timeout_s`` seconds, and OverloadedError when too many calls
         wait; only after OverloadedError is it certain that nothing was counted.
+        """
+        ...
+
+    @property
+    def enforces_slots(self) -> bool:
+        """Whether a message may touch the keys of one slot only. May turn true later."""
+        ...
+
+    def key(self, counter: Counter) -> str:
+        """Return the key of a counter."""
+        ...
+
+    def slot(self, key: str) -> str:
+        """Name the slot of a key; where slots are not enforced all keys share one."""
+        ...
+
+    async def deliver(self, sent: Sequence[Sent], timeout_s: float) -> Sequence[Reply]:
+        """Say messages to slots, all at once, and return what each replied, in order.
+
+        A message that has no reply after ``timeout_s`` seconds, or whose reply was lost, is
+        Lost; it is never said twice (F13). Raises OverloadedError when too many calls wait
+        and CrossSlotError when ``enforces_slots`` has just turned true; nothing was done
+        then.
         """
         ...
 

@@ -8,10 +8,15 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Final
 
+from ratelimit_service.core.counters import Counter
 from ratelimit_service.core.counting import select_counted
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counter, Counting
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.protocols.steps import Reply, Sent
+from ratelimit_service.core.slot import Slot
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.core.windows import WindowState, add_hits, current_window
+from ratelimit_service.store.keys import KeyEncoder
 
 GRACE_US: Final = 10_000_000
 """How long a counter is kept after its window, in case the clock steps back."""
@@ -34,6 +39,8 @@ class MemoryStore:
         # One entry for each counter: when to look whether it can be forgotten.
         self._due: list[tuple[int, int, Counter]] = []
         self._order = itertools.count()
+        self._slot = Slot()
+        self._key = KeyEncoder().key
 
     def __len__(self) -> int:
         """Return how many counters are kept."""
@@ -56,6 +63,28 @@ class MemoryStore:
             self._charge_one(charge, charge.amount if counts else 0, now_us)
             for charge, counts in zip(charges, selected, strict=True)
         ]
+
+    @property
+    def enforces_slots(self) -> bool:
+        """False: one slot has everything."""
+        return False
+
+    def key(self, counter: Counter) -> str:
+        """Return the key of a counter."""
+        return self._key(counter)
+
+    def slot(self, key: str) -> str:  # noqa: ARG002  # there is one
+        """Name the one slot."""
+        return ""
+
+    async def deliver(
+        self,
+        sent: Sequence[Sent],
+        timeout_s: float,  # noqa: ARG002  (nothing here waits)
+    ) -> Sequence[Reply]:
+        """Do messages in turn; see Store.deliver. Never fails."""
+        now_us = self._now_us()
+        return [self._slot.handle(item.message, now_us) for item in sent]
 
     async def ping(self) -> None:
         """Return at once."""

@@ -1,14 +1,17 @@
-"""Operations that arrive while a script call is under way go together in the next one."""
+"""What arrives while a script call is under way goes together in the next pipeline."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeAlias
 
 from ratelimit_service.errors import OverloadedError, StoreTimeoutError, StoreUnavailableError
+from ratelimit_service.store.redis.errand import Errand
 from ratelimit_service.store.redis.link import CrossSlotError, Link, Reply, ScriptCall
 from ratelimit_service.store.redis.operation import Operation, compose, deliver
 from ratelimit_service.telemetry.recorder import Recorder
@@ -23,11 +26,15 @@ LINGER_S: Final = 0.001
 """How long the first operation that came during a call waits for others to join it."""
 
 
-class Lane:
-    """The way to one node: at most one pipeline under way, and the operations that wait for it.
+Item: TypeAlias = Operation | Errand
 
-    An operation that finds nothing under way goes out at once. Its answer gets the outcomes,
-    or a StoreUnavailableError.
+
+class Lane:
+    """The way to one node: at most one pipeline under way, and the items that wait for it.
+
+    An item that finds nothing under way goes out at once. Its answer gets what its script
+    replied, or a StoreUnavailableError. Operations of a slot go in one call, each errand in
+    one of its own.
     """
 
     def __init__(
@@ -37,28 +44,31 @@ class Lane:
         self._link = link
         self._recorder = recorder
         self._time_argument = time_argument
-        self._waiting: OrderedDict[Operation, None] = OrderedDict()
+        self._waiting: OrderedDict[Item, None] = OrderedDict()
         self._waiting_charges = 0
         self._first_came = 0.0
         self._pump: asyncio.Task[None] | None = None
 
-    def submit(self, operation: Operation) -> None:
-        """Take an operation in. Raises OverloadedError when too many wait."""
-        charges = len(operation.charges)
-        if self._waiting and self._waiting_charges + charges > WAITING_CHARGES:
+    def require_room(self, weight: int) -> None:
+        """Raise OverloadedError when too many wait for items of this weight to join them."""
+        if self._waiting and self._waiting_charges + weight > WAITING_CHARGES:
             raise OverloadedError(f"{self._waiting_charges} charges wait for the store already")
+
+    def submit(self, item: Item) -> None:
+        """Take an item in. Raises OverloadedError when too many wait."""
+        self.require_room(item.weight)
         if not self._waiting:
             self._first_came = perf_counter()
-        self._waiting[operation] = None
-        self._waiting_charges += charges
+        self._waiting[item] = None
+        self._waiting_charges += item.weight
         if self._pump is None or self._pump.done():
             self._pump = asyncio.get_running_loop().create_task(self._send_all())
 
-    def withdraw(self, operation: Operation) -> None:
-        """Forget an operation that was not sent yet; nothing happens to others."""
-        if operation in self._waiting:
-            del self._waiting[operation]
-            self._waiting_charges -= len(operation.charges)
+    def withdraw(self, item: Item) -> None:
+        """Forget an item that was not sent yet; nothing happens to others."""
+        if item in self._waiting:
+            del self._waiting[item]
+            self._waiting_charges -= item.weight
 
     async def close(self) -> None:
         """End the call under way; it and what waits fail with StoreUnavailableError."""
@@ -82,55 +92,71 @@ class Lane:
         if rest_s > 0:
             await asyncio.sleep(rest_s)
 
-    def _take(self) -> Sequence[Operation]:
-        """Take out what fills one batch, in order of arrival, and at least one operation."""
-        batch: list[Operation] = []
+    def _take(self) -> Sequence[Item]:
+        """Take out what fills one batch, in order of arrival, and at least one item."""
+        batch: list[Item] = []
         room = BATCH_CHARGES
         while self._waiting:
-            operation = next(iter(self._waiting))
-            room -= len(operation.charges)
+            item = next(iter(self._waiting))
+            room -= item.weight
             if batch and room < 0:
                 break
-            self.withdraw(operation)
-            batch.append(operation)
+            self.withdraw(item)
+            batch.append(item)
         self._first_came = perf_counter()
         return batch
 
-    async def _exchange(self, batch: Sequence[Operation]) -> None:
-        """Send a batch, one call for each slot, and answer its operations."""
-        by_slot: dict[int | None, list[Operation]] = {}
-        for operation in batch:
-            by_slot.setdefault(operation.slot, []).append(operation)
-        time = self._time_argument()
-        calls = [compose(operations, time) for operations in by_slot.values()]
+    async def _exchange(self, batch: Sequence[Item]) -> None:
+        """Send a batch and answer its items."""
         try:
-            await self._run(calls, list(by_slot.values()))
+            await self._run(_parcels(batch, self._time_argument()))
         finally:
             _fail(batch, StoreUnavailableError("the call to the store was broken off"))
 
-    async def _run(self, calls: Sequence[ScriptCall], asked: Sequence[Sequence[Operation]]) -> None:
+    async def _run(self, parcels: Sequence[_Parcel]) -> None:
         started = perf_counter()
-        replies = await self._link.run(self._name, calls)
+        replies = await self._link.run(self._name, [parcel.call for parcel in parcels])
         seconds = perf_counter() - started
-        for operations, reply in zip(asked, replies, strict=True):
-            self._settle(operations, reply, seconds)
+        for parcel, reply in zip(parcels, replies, strict=True):
+            self._settle(parcel, reply, seconds)
 
     def _settle(
-        self,
-        operations: Sequence[Operation],
-        reply: Reply | StoreUnavailableError,
-        seconds: float,
+        self, parcel: _Parcel, reply: Reply | StoreUnavailableError, seconds: float
     ) -> None:
         try:
             if isinstance(reply, StoreUnavailableError):
                 raise reply
-            deliver(operations, reply)
+            parcel.deliver(reply)
         except StoreUnavailableError as error:
             self._recorder.store_failed(_kind(error))
-            _fail(operations, error)
+            _fail(parcel.items, error)
         else:
-            charges = sum(len(operation.charges) for operation in operations)
-            self._recorder.store_called(charges, seconds)
+            self._recorder.store_called(sum(item.weight for item in parcel.items), seconds)
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """One call, and the items that its reply answers."""
+
+    call: ScriptCall
+    items: Sequence[Item]
+    deliver: Callable[[Reply], None]
+
+
+def _parcels(batch: Sequence[Item], time: str) -> list[_Parcel]:
+    """Pack a batch: one call for the operations of each slot, and one for each errand."""
+    by_slot: dict[int | None, list[Operation]] = {}
+    errands: list[Errand] = []
+    for item in batch:
+        if isinstance(item, Errand):
+            errands.append(item)
+        else:
+            by_slot.setdefault(item.slot, []).append(item)
+    parcels = [
+        _Parcel(compose(operations, time), operations, partial(deliver, operations))
+        for operations in by_slot.values()
+    ]
+    return parcels + [_Parcel(errand.call, (errand,), errand.deliver) for errand in errands]
 
 
 def _kind(error: StoreUnavailableError) -> str:
@@ -140,8 +166,8 @@ def _kind(error: StoreUnavailableError) -> str:
     return "cross_slot" if isinstance(error, CrossSlotError) else "unavailable"
 
 
-def _fail(operations: Sequence[Operation], error: StoreUnavailableError) -> None:
-    """Fail the operations that have no answer yet."""
-    for operation in operations:
-        if not operation.answer.done():
-            operation.answer.set_exception(error)
+def _fail(items: Sequence[Item], error: StoreUnavailableError) -> None:
+    """Fail the items that have no answer yet."""
+    for item in items:
+        if not item.answer.done():
+            item.answer.set_exception(error)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import StoreUnavailableError
 from ratelimit_service.store.redis.link import Reply, ScriptCall
 from ratelimit_service.store.scripts import load_script
@@ -32,6 +33,11 @@ class Operation:
     slot: int | None = None
     answer: asyncio.Future[Sequence[Outcome]] = field(default_factory=_new_answer)
 
+    @property
+    def weight(self) -> int:
+        """How many charges it has."""
+        return len(self.charges)
+
 
 def compose(operations: Sequence[Operation], time: str) -> ScriptCall:
     """Write one call for several operations.
@@ -48,7 +54,7 @@ def compose(operations: Sequence[Operation], time: str) -> ScriptCall:
             if place is None:
                 place = places[key] = len(places) + 1
                 windows.append(charge.counter.window_us)
-            arguments += (place, charge.amount, charge.limit)
+            arguments += (place, charge.amount, charge.cap.limit)
     return ScriptCall(load_script("charge"), tuple(places), (*windows, *arguments))
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from ratelimit_service.core.judge import Outcome
-from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.counters import Counter
+from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.protocols.steps import Lost, Reply, Sent
+from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import StoreTimeoutError, StoreUnavailableError
+from ratelimit_service.store.homes import record_key
 from ratelimit_service.store.keys import KeyEncoder
 from ratelimit_service.store.redis.batcher import Lane
+from ratelimit_service.store.redis.errand import Errand
 from ratelimit_service.store.redis.link import CrossSlotError, Link
+from ratelimit_service.store.redis.messages import encode
 from ratelimit_service.store.redis.operation import Operation
 from ratelimit_service.store.redis.slots import count_over, join, look_first, places_by_slot, split
+from ratelimit_service.store.redis.topology import slot_of
 from ratelimit_service.telemetry.recorder import Recorder
 
 
@@ -30,7 +38,8 @@ class RedisStore:
         """``now_us`` replaces the server's clock: microseconds since the epoch, for tests."""
         self._link = link
         self._recorder = recorder
-        self._key = KeyEncoder(key_prefix).key
+        self._encoder = KeyEncoder(key_prefix)
+        self._record_key = partial(record_key, self._encoder.prefix)
         self._now_us = now_us
         self._lanes: dict[str, Lane] = {}
         self._closed = False
@@ -46,7 +55,7 @@ class RedisStore:
         if timeout_s <= 0:
             raise _too_late()
         deadline = asyncio.get_running_loop().time() + timeout_s
-        keys = [self._key(charge.counter) for charge in charges]
+        keys = [self.key(charge.counter) for charge in charges]
         operation = Operation(keys, charges, counting)
         if not self._link.enforces_slots:
             try:
@@ -56,6 +65,27 @@ class RedisStore:
                 if not self._link.enforces_slots:
                     raise
         return await self._charge_by_slot(operation, deadline)
+
+    @property
+    def enforces_slots(self) -> bool:
+        """Whether a message may touch the keys of one slot only."""
+        return self._link.enforces_slots
+
+    def key(self, counter: Counter) -> str:
+        """Return the key of a counter."""
+        return self._encoder.key(counter)
+
+    def slot(self, key: str) -> str:
+        """Name the slot of a key by its number; the empty name where all keys share one."""
+        return str(slot_of(key)) if self._link.enforces_slots else ""
+
+    async def deliver(self, sent: Sequence[Sent], timeout_s: float) -> Sequence[Reply]:
+        """Say messages to slots, each by one script call; see Store.deliver."""
+        time = self._time_argument()
+        errands = [Errand(encode(item.message, self._record_key, time)) for item in sent]
+        if errands and not self._closed:
+            await self._run(errands, timeout_s)
+        return [_reply(errand) for errand in errands]
 
     async def ping(self) -> None:
         """Return when every master answers; raise StoreUnavailableError when one does not."""
@@ -68,6 +98,19 @@ class RedisStore:
             await lane.close()
         await self._link.close()
 
+    async def _run(self, errands: Sequence[Errand], timeout_s: float) -> None:
+        """Send errands, and return when each has its answer or the time is over."""
+        lanes = [self._lane(errand.call.keys[0]) for errand in errands]
+        for lane, weight in _weights(lanes, errands).items():
+            lane.require_room(weight)
+        try:
+            for lane, errand in zip(lanes, errands, strict=True):
+                lane.submit(errand)
+            await asyncio.wait([errand.answer for errand in errands], timeout=timeout_s)
+        finally:
+            for lane, errand in zip(lanes, errands, strict=True):
+                lane.withdraw(errand)
+
     async def _charge_by_slot(self, operation: Operation, deadline: float) -> Sequence[Outcome]:
         slots = places_by_slot(operation.keys)
         if operation.counting is Counting.ONLY_OVER and len(slots) > 1:
@@ -79,7 +122,7 @@ class RedisStore:
         return join(slots, await self._ask_all(parts, deadline))
 
     async def _ask(self, operation: Operation, deadline: float) -> Sequence[Outcome]:
-        lane = self._lane(operation)
+        lane = self._lane(operation.keys[0])
         lane.submit(operation)
         # A sixth of what asyncio.timeout costs, and every decision passes here.
         timer = asyncio.get_running_loop().call_at(deadline, _expire, operation)
@@ -95,7 +138,7 @@ class RedisStore:
         """Ask for all at once. What is not sent yet when one fails is not sent at all."""
         if len(operations) == 1:
             return [await self._ask(operations[0], deadline)]
-        lanes = [self._lane(operation) for operation in operations]
+        lanes = [self._lane(operation.keys[0]) for operation in operations]
         try:
             for lane, operation in zip(lanes, operations, strict=True):
                 lane.submit(operation)
@@ -107,8 +150,8 @@ class RedisStore:
             for lane, operation in zip(lanes, operations, strict=True):
                 lane.withdraw(operation)
 
-    def _lane(self, operation: Operation) -> Lane:
-        name = self._link.lane(operation.keys[0])
+    def _lane(self, key: str) -> Lane:
+        name = self._link.lane(key)
         lane = self._lanes.get(name)
         if lane is None:
             lane = Lane(name, self._link, self._recorder, self._time_argument)
@@ -122,6 +165,24 @@ class RedisStore:
 def _expire(operation: Operation) -> None:
     if not operation.answer.done():
         operation.answer.set_exception(_too_late())
+
+
+def _weights(lanes: Sequence[Lane], errands: Sequence[Errand]) -> Mapping[Lane, int]:
+    weights: dict[Lane, int] = {}
+    for lane, errand in zip(lanes, errands, strict=True):
+        weights[lane] = weights.get(lane, 0) + errand.weight
+    return weights
+
+
+def _reply(errand: Errand) -> Reply:
+    """Return the reply of an errand; from now on nobody waits for it."""
+    if not errand.answer.done():
+        errand.answer.cancel()
+        return Lost()
+    error = errand.answer.exception()
+    if isinstance(error, CrossSlotError):
+        raise error
+    return Lost() if error is not None else errand.answer.result()
 
 
 def _too_late() -> StoreTimeoutError:
