@@ -75,7 +75,7 @@ class Limit:
     @property
     def algorithm(self) -> str:
         """The algorithm, in the words of rule files; for concurrency that word."""
-        return _ALGORITHM_NAMES[self.cap.algorithm]
+        return ALGORITHM_NAMES[self.cap.algorithm]
 
     @property
     def window(self) -> str:
@@ -117,7 +117,7 @@ FIXED_WINDOW: Final = Algorithm.FIXED_WINDOW.value
 SLIDING_WINDOW: Final = Algorithm.SLIDING_WINDOW.value
 TOKEN_BUCKET: Final = Algorithm.TOKEN_BUCKET.value
 
-_ALGORITHM_NAMES: Final = {
+ALGORITHM_NAMES: Final = {
     Algorithm.FIXED_WINDOW: FIXED_WINDOW,
     Algorithm.FIRST_HIT: FIXED_WINDOW,
     Algorithm.CALENDAR: FIXED_WINDOW,
@@ -126,3 +126,4 @@ _ALGORITHM_NAMES: Final = {
     Algorithm.TOKEN_BUCKET: TOKEN_BUCKET,
     Algorithm.CONCURRENCY: Algorithm.CONCURRENCY.value,
 }
+"""Algorithms in the words of rule files; those that differ in their window alone share one."""

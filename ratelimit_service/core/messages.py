@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from ratelimit_service.core.algorithms import Cap, CounterState
+from ratelimit_service.core.terms import Counting, Terms
 from ratelimit_service.core.waiting import Release
 
 TENTATIVE_US: Final = 10_000_000
@@ -220,6 +221,32 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class CountLine:
+    """One counter's part of a ShouldRateLimit call; nothing is held.
+
+    ``amount`` is counted if above 0, given back if below, and 0 only looks. The same counter
+    may have several lines of a call, each with the cap of its limit.
+    """
+
+    key: str
+    cap: Cap
+    amount: int
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count the lines that core.counting.weigh() names, in their order.
+
+    A view's state is that after its own line, its ``granted`` what was counted. Its ``fits``
+    is that of weigh(), and ``releases`` are given where the line did not fit.
+    """
+
+    lines: tuple[CountLine, ...]
+    counting: Counting
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Tell what counters hold, and what of each line would fit.
 
@@ -255,7 +282,9 @@ class ListDue:
     most: int
 
 
-Message: TypeAlias = Admit | Confirm | Renew | Settle | Cancel | Look | Write | Read | ListDue
+Message: TypeAlias = (
+    Admit | Confirm | Renew | Settle | Cancel | Count | Look | Write | Read | ListDue
+)
 
 
 class Verdict(Enum):
@@ -277,7 +306,7 @@ class Verdict(Enum):
     NEED_BOUNDARIES = "need_boundaries"
     """The slot's time is not in the window of a calendar's cap; nothing was done.
 
-    Only Admit and Look decide by the present window. The others go to the window that was
+    Only Admit, Count and Look decide by the present window. The others go to the window that was
     charged, and take the caps that were frozen then.
     """
 

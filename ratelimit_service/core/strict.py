@@ -26,7 +26,7 @@ def enforce_strictly(
 
 
 def _number_quotas(planned: Sequence[PlannedDescriptor], modes: Modes) -> list[PlannedDescriptor]:
-    """Number the quotas; where one of them cannot be over, none of them refuses."""
+    """Give quotas their numbers; where one of them cannot be over, none of them refuses."""
     items = list(planned)
     quotas = [index for index, item in enumerate(items) if item.is_quota(modes)]
     can_refuse = all(_can_refuse(items[index]) for index in quotas)
