@@ -1,117 +1,199 @@
--- Charges counters of fixed windows, all in one step, and says what each then holds.
+-- Counts the charges of many calls, each as core/counting.py says, and holds nothing.
 --
--- KEYS  the counters, each once. Where slots are enforced all lie in one slot.
--- ARGV  1               the time in microseconds since the epoch; '' takes the server's
---       2 .. #KEYS + 1  the window of each counter, in microseconds
---       then, for each operation in turn:
---         counting      'every' counts all charges of the operation. 'only_over' does so
---                       unless some counter would go above its limit: then only the charges
---                       of such counters are counted, and what is given back
---         n             how many charges follow, each as three arguments:
---           counter     its place in KEYS, from 1
+-- Uses base, algorithms, turns.
+-- KEYS  each counter, once, and its holds. Where slots are enforced all lie in one slot.
+-- ARGV  the time; the number of caps, then each (lib/turns); for each counter the place of its
+--       cap; then, for each call in turn:
+--         counting      'every', 'only_over' or 'strict'
+--         n             how many charges follow, each as four arguments, in 'strict' as seven:
+--           counter     its place, from 1
 --           amount      above 0 counts, below 0 gives back, 0 looks and writes nothing
---           limit       matters to 'only_over' alone
--- Returns, for each charge in turn, two integers: what the counter holds after it, from 0 to
--- 2^53 - 1, and the microseconds until its window ends.
---
--- A counter's value is the text "<start of its window in microseconds> <count>". A window
--- begins at a multiple of its length since the epoch, and none comes back once a later one
--- was written. core/algorithms.py and core/counting.py say the same in Python.
---
--- Numbers are written by %.0f, since tostring keeps 14 digits only.
+--           asks        how much more must fit under the limit
+--           limit
+--           always      1 if it counts even where the call is refused
+--           refuses     1 if the call is refused where it does not fit
+--           quota       the number of its quota; 0 is none
+-- Returns the time, numbers and views. Numbers are, for each charge in turn, what its counter's
+-- usage is after it and the microseconds until its window ends; the latter is -1 where a view
+-- says more, -2 where a calendar's window is over, so that nothing of the call is counted.
+-- A view is the charge's place, a state, 1 if the charge fits, and holds that give back
+-- (lib/turns), in the order of the charges.
+-- Slot  all keys lie in one slot where slots are enforced.
 
-local MAX_AMOUNT = 9007199254740991
-local GRACE_MS = 10000 -- a counter outlives its window by this, should the clock step back
 local READ_AT_ONCE = 1000 -- unpack can take no more than some 8000
 
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
+-- Their windows end at a time that is known, and what is held of former ones changes nothing.
+local PLAIN = {fixed_window = true, first_hit = true, calendar = true}
+local WINDOWLESS = {lifetime = true, token_bucket = true}
+
+-- Begins with a counter by its value. Holds are looked at where any can matter.
+local function begin_by(place, cap, value)
+  local state = value and read_state(value)
+  local simple = PLAIN[cap.algorithm] or WINDOWLESS[cap.algorithm]
+  if not simple or (state and state.held > 0) then
+    local turn = begin(place, cap)
+    sweep(turn)
+    return turn
+  end
+  state = roll(cap, state)
+  return {
+    counter = KEYS[2 * place - 1], holds = KEYS[2 * place], cap = cap, due = {},
+    state = state, rolled = copy(state), bare = true,
+  }
 end
 
--- A window, with all that is written of it. The number of microseconds is given and as text.
-local function window_of(start, text, length)
-  local reset = start + length - math.max(now, start)
-  local ttl_ms = math.ceil(reset / 1000) + GRACE_MS
-  return {start = start, text = text, reset = reset, ttl = string.format('%.0f', ttl_ms)}
+local function store(turn)
+  if not turn.bare then
+    keep(turn)
+  elseif turn.touched and (turn.begun or not same(turn.state, turn.rolled)) then
+    local until_us = needed_until(turn.cap, turn.state)
+    redis.call('SET', turn.counter, state_text(turn.state), 'PX', ttl(until_us))
+  end
 end
 
--- The windows that hold now, by length: most counters of a call share one.
-local current = setmetatable({}, {__index = function(windows, length)
-  local start = now - math.fmod(now, length)
-  windows[length] = window_of(start, string.format('%.0f', start), length)
-  return windows[length]
-end})
+local caps = take_caps()
+local turns = {}
+for first = 1, #KEYS / 2, READ_AT_ONCE do
+  local last = math.min(first + READ_AT_ONCE - 1, #KEYS / 2)
+  local counters = {}
+  for place = first, last do
+    counters[#counters + 1] = KEYS[2 * place - 1]
+  end
+  local values = redis.call('MGET', unpack(counters))
+  for place = first, last do
+    turns[place] = begin_by(place, caps[take_number()], values[place - first + 1])
+  end
+end
 
-local window, counted, changed = {}, {}, {}
+local function take_charge(strict)
+  local item = {turn = turns[take_number()], amount = take_number(), asks = take_number()}
+  item.limit = take_number()
+  if strict then
+    item.always, item.refuses = take() == '1', take() == '1'
+    item.quota = take_number()
+  end
+  return item
+end
 
-local function read(counter, value)
-  local length = tonumber(ARGV[counter + 1])
-  window[counter], counted[counter] = current[length], 0
-  if not value then
+-- Says of each charge whether it fits, weighed with those before it, and whether all do.
+local function weigh(charges)
+  local running, all = {}, true
+  for i = 1, #charges do
+    local item = charges[i]
+    local turn = item.turn
+    local before = running[turn] or usage(turn.cap, turn.state)
+    item.fits = clamp(before + item.asks) <= item.limit
+    all = all and item.fits
+    running[turn] = clamp(before + item.amount)
+  end
+  return all
+end
+
+-- Marks what is counted where only what goes over is.
+local function count_over(charges)
+  local over = {}
+  for i = 1, #charges do
+    over[charges[i].turn] = over[charges[i].turn] or not charges[i].fits
+  end
+  for i = 1, #charges do
+    charges[i].skipped = not over[charges[i].turn]
+  end
+end
+
+-- Marks what is counted where a refused call charges nothing but what counts always.
+local function count_strictly(charges)
+  local quotas, over, refused, any = {}, {}, false, false
+  for i = 1, #charges do
+    local item = charges[i]
+    local stops = item.refuses and not item.fits
+    if item.quota > 0 then
+      any, quotas[item.quota] = true, true
+      over[item.quota] = over[item.quota] or stops
+    elseif stops then
+      refused = true
+    end
+  end
+  for quota in pairs(quotas) do
+    any = any and over[quota]
+  end
+  refused = refused or any
+  for i = 1, #charges do
+    local item = charges[i]
+    item.skipped = not item.always
+      and (refused or (item.refuses and not item.fits))
+  end
+end
+
+local function apply(item)
+  local turn, amount = item.turn, item.amount
+  if amount > 0 and not item.skipped then
+    charge(turn, amount)
+  elseif amount < 0 then
+    correct(turn.cap, turn.state, turn.state.at, amount)
+    turn.touched = true
+  end
+end
+
+local numbers, views = {}, {}
+
+local function tell(item)
+  local turn, place = item.turn, #numbers / 2 + 1
+  local state = turn.state
+  numbers[2 * place - 1] = usage(turn.cap, state)
+  if item.fits and PLAIN[turn.cap.algorithm] then
+    numbers[2 * place] = needed_until(turn.cap, state) - math.max(now, state.at)
     return
   end
-  local start_text, count = string.match(value, '^(%d+) (%d+)$')
-  if start_text == window[counter].text then
-    counted[counter] = tonumber(count)
-  elseif start_text and tonumber(start_text) > window[counter].start then
-    window[counter] = window_of(tonumber(start_text), start_text, length)
-    counted[counter] = tonumber(count)
+  numbers[2 * place] = -1
+  local found = {}
+  if not item.fits then
+    found = refusal(turn)[8]
   end
+  views[#views + 1] = {
+    place, state.at, state.counted, state.carry, state.held, item.fits and 1 or 0, found,
+  }
 end
 
-local function write(counter)
-  local value = window[counter].text .. ' ' .. string.format('%.0f', counted[counter])
-  redis.call('SET', KEYS[counter], value, 'PX', window[counter].ttl)
-end
-
-local function add(count, amount)
-  return math.max(0, math.min(count + amount, MAX_AMOUNT))
-end
-
--- The counters that the charges from first to last would leave above their limits; nil if none.
-local function counters_over(first, last)
-  local running, over = {}, nil
-  for i = first, last, 3 do
-    local counter = tonumber(ARGV[i])
-    local count = add(running[counter] or counted[counter], tonumber(ARGV[i + 1]))
-    running[counter] = count
-    if count > tonumber(ARGV[i + 2]) then
-      over = over or {}
-      over[counter] = true
+local function count(counting, charges)
+  if not weigh(charges) then
+    if counting == 'only_over' then
+      count_over(charges)
+    elseif counting == 'strict' then
+      count_strictly(charges)
     end
   end
-  return over
-end
-
-for first = 1, #KEYS, READ_AT_ONCE do
-  local last = math.min(first + READ_AT_ONCE - 1, #KEYS)
-  local values = redis.call('MGET', unpack(KEYS, first, last))
-  for counter = first, last do
-    read(counter, values[counter - first + 1])
+  for i = 1, #charges do
+    apply(charges[i])
+    tell(charges[i])
   end
 end
 
-local answers, answered = {}, 0
-local at = #KEYS + 2
-while ARGV[at] do
-  local first, last = at + 2, at + 1 + 3 * ARGV[at + 1]
-  local over = ARGV[at] == 'only_over' and counters_over(first, last) or nil
-  for i = first, last, 3 do
-    local counter, amount = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
-    if amount < 0 or amount > 0 and (not over or over[counter]) then
-      counted[counter] = add(counted[counter], amount)
-      changed[counter] = true
+local function all_known(charges)
+  for i = 1, #charges do
+    if not knows(charges[i].turn.cap) then
+      return false
     end
-    answers[answered + 1] = counted[counter]
-    answers[answered + 2] = window[counter].reset
-    answered = answered + 2
   end
-  at = last + 1
+  return true
 end
 
-for counter in pairs(changed) do
-  write(counter)
+local counting = take()
+while counting do
+  local charges = {}
+  for i = 1, take_number() do
+    charges[i] = take_charge(counting == 'strict')
+  end
+  if all_known(charges) then
+    count(counting, charges)
+  else
+    for _ = 1, #charges do
+      numbers[#numbers + 1], numbers[#numbers + 2] = 0, -2
+    end
+  end
+  counting = take()
 end
-return answers
+
+for place = 1, #turns do
+  store(turns[place])
+end
+return {now, numbers, views}

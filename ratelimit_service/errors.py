@@ -87,6 +87,14 @@ class StoreTimeoutError(StoreUnavailableError):
     code = WireCode.UNAVAILABLE
 
 
+class OutdatedPlanError(StoreUnavailableError):
+    """A calendar's window is over by the store's clock, at ``now_us``; nothing was charged."""
+
+    def __init__(self, now_us: int) -> None:
+        super().__init__("a window of the calendar is over by the store's clock")
+        self.now_us = now_us
+
+
 class DeadlineExceededError(ServiceError):
     """The caller's deadline was over before anything was charged."""
 

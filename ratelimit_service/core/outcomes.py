@@ -32,6 +32,7 @@ def outcome_of(charge: Charge, view: View, now_us: int) -> Outcome:
     Who reported an amount already spent comes back to ask whether there is any room.
     """
     cap = charge.cap
+    now_us = max(now_us, view.state.at_us)  # the clock of a counter never goes back
     empties_us = empties_at_us(cap, view.state)
     reset_in_us = None if empties_us is None else max(0, empties_us - now_us)
     retry_in_us = None

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from ratelimit_service.core.algorithms import CounterState, fits, shortfall, usage
+from ratelimit_service.core.algorithms import CounterState, correct, fits, shortfall, usage
+from ratelimit_service.core.counting import weigh
 from ratelimit_service.core.forgetting import Forgetting
 from ratelimit_service.core.holds import Cell, Turn
 from ratelimit_service.core.messages import (
@@ -18,6 +19,8 @@ from ratelimit_service.core.messages import (
     Admit,
     Cancel,
     Confirm,
+    Count,
+    CountLine,
     Exchange,
     Hold,
     HoldKind,
@@ -119,6 +122,21 @@ class Slot:
         self._keep(turns, now_us)
         return SlotReply(Verdict.DONE, now_us)
 
+    def count(self, message: Count, now_us: int) -> SlotReply:
+        """Count what a call of ShouldRateLimit charges."""
+        unknown = _unknown(message.lines, now_us)
+        if unknown is not None:
+            return unknown
+        turns = self._turns(message.lines, now_us)
+        used = {key: usage(turn.cap, turn.state, now_us) for key, turn in turns.items()}
+        weighed = weigh(message.lines, used, message.counting)
+        views = tuple(
+            _count(line, turns[line.key], fits=fit, counts=counted)
+            for line, fit, counted in zip(message.lines, weighed.fits, weighed.counts, strict=True)
+        )
+        self._keep(turns, now_us)
+        return SlotReply(Verdict.DONE, now_us, views)
+
     def look(self, message: Look, now_us: int) -> SlotReply:
         """Tell what counters hold."""
         unknown = _unknown(message.lines, now_us)
@@ -149,7 +167,9 @@ class Slot:
     def _cell(self, key: str) -> Cell:
         return self._cells.get(key) or Cell()
 
-    def _turns(self, items: Iterable[Line | Exchange | Payment], now_us: int) -> Mapping[str, Turn]:
+    def _turns(
+        self, items: Iterable[Line | CountLine | Exchange | Payment], now_us: int
+    ) -> Mapping[str, Turn]:
         """Begin a turn for each counter, and end its due holds for good."""
         turns: dict[str, Turn] = {}
         for item in items:
@@ -186,7 +206,7 @@ class Slot:
         return record
 
 
-def _unknown(lines: Sequence[Line], now_us: int) -> SlotReply | None:
+def _unknown(lines: Sequence[Line | CountLine], now_us: int) -> SlotReply | None:
     if all(line.cap.knows(now_us) for line in lines):
         return None
     return SlotReply(Verdict.NEED_BOUNDARIES, now_us)
@@ -220,6 +240,17 @@ def _charge(hold_id: str, line: Line, turn: Turn, view: View) -> View:
     turn.hold(held, held.amount)
     turn.put(held, line.lasts_us)
     return View(turn.state, view.granted)
+
+
+def _count(line: CountLine, turn: Turn, *, fits: bool, counts: bool) -> View:
+    """Count a line, or give back in the present window what it is below 0."""
+    amount = line.amount if counts else 0
+    if amount > 0:
+        turn.charge(amount)
+    elif amount < 0:
+        turn.state = correct(turn.cap, turn.state, turn.state.at_us, amount)
+        turn.touched = True
+    return View(turn.state, amount, fits, () if fits else turn.releases())
 
 
 def _is_open(exchange: Exchange, turn: Turn) -> bool:
@@ -270,6 +301,7 @@ _HANDLERS: Final[dict[type[Message], Callable[..., SlotReply]]] = {
     Renew: Slot.renew,
     Settle: Slot.settle,
     Cancel: Slot.cancel,
+    Count: Slot.count,
     Look: Slot.look,
     Write: Slot.write,
     Read: Slot.read,

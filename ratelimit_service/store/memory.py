@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush, heapreplace
-from typing import Final
 
 from ratelimit_service.core.counters import Counter
-from ratelimit_service.core.counting import select_counted
-from ratelimit_service.core.outcomes import Outcome
+from ratelimit_service.core.messages import Count, CountLine, Verdict
+from ratelimit_service.core.outcomes import Outcome, outcome_of
 from ratelimit_service.core.planned import Charge
 from ratelimit_service.core.protocols.steps import Reply, Sent
 from ratelimit_service.core.slot import Slot
 from ratelimit_service.core.terms import Counting
-from ratelimit_service.core.windows import WindowState, add_hits, current_window
+from ratelimit_service.errors import OutdatedPlanError
 from ratelimit_service.store.keys import KeyEncoder
-
-GRACE_US: Final = 10_000_000
-"""How long a counter is kept after its window, in case the clock steps back."""
-
-_FORGOTTEN_PER_CHARGE: Final = 2
-"""More than a charge can add, so that memory shrinks, and few, so that midnight is no spike."""
 
 
 def wall_clock_us() -> int:
@@ -31,20 +22,18 @@ def wall_clock_us() -> int:
 
 
 class MemoryStore:
-    """The counters of one process, in a dictionary. They end with the process."""
+    """What one process counts and remembers, in one slot. It ends with the process."""
+
+    enforces_slots = False
 
     def __init__(self, now_us: Callable[[], int] = wall_clock_us) -> None:
         self._now_us = now_us
-        self._states: dict[Counter, WindowState] = {}
-        # One entry for each counter: when to look whether it can be forgotten.
-        self._due: list[tuple[int, int, Counter]] = []
-        self._order = itertools.count()
         self._slot = Slot()
         self._key = KeyEncoder().key
 
     def __len__(self) -> int:
-        """Return how many counters are kept."""
-        return len(self._states)
+        """Return how many counters and records are kept."""
+        return len(self._slot)
 
     async def charge(
         self,
@@ -52,22 +41,16 @@ class MemoryStore:
         counting: Counting,
         timeout_s: float,  # noqa: ARG002  (nothing here waits)
     ) -> Sequence[Outcome]:
-        """Charge the counters of one request; see Store.charge. Never fails."""
-        now_us = self._now_us()
-        self._forget(now_us, _FORGOTTEN_PER_CHARGE * len(charges))
-        if counting is Counting.EVERY:
-            return [self._charge_one(charge, charge.amount, now_us) for charge in charges]
-        held = {c.counter: self._current(c.counter, now_us).counted for c in charges}
-        selected = select_counted(charges, held, counting)
+        """Charge the counters of one request; see Store.charge. Waits for nothing."""
+        key = self._key
+        lines = [CountLine(key(c.counter), c.cap, c.amount, c.terms) for c in charges]
+        reply = self._slot.handle(Count(tuple(lines), counting), self._now_us())
+        if reply.verdict is Verdict.NEED_BOUNDARIES:
+            raise OutdatedPlanError(reply.now_us)
         return [
-            self._charge_one(charge, charge.amount if counts else 0, now_us)
-            for charge, counts in zip(charges, selected, strict=True)
+            outcome_of(charge, view, reply.now_us)
+            for charge, view in zip(charges, reply.views, strict=True)
         ]
-
-    @property
-    def enforces_slots(self) -> bool:
-        """False: one slot has everything."""
-        return False
 
     def key(self, counter: Counter) -> str:
         """Return the key of a counter."""
@@ -90,39 +73,5 @@ class MemoryStore:
         """Return at once."""
 
     async def close(self) -> None:
-        """Forget every counter."""
-        self._states.clear()
-        self._due.clear()
-
-    def _current(self, counter: Counter, now_us: int) -> WindowState:
-        return current_window(self._states.get(counter), counter.window_us, now_us)
-
-    def _charge_one(self, charge: Charge, amount: int, now_us: int) -> Outcome:
-        counter = charge.counter
-        state = self._current(counter, now_us)
-        if amount:
-            state = add_hits(state, amount)
-            if counter not in self._states:
-                heappush(
-                    self._due, (self._forget_at_us(counter, state), next(self._order), counter)
-                )
-            self._states[counter] = state
-        return Outcome(state.counted, state.reset_in_us(counter.window_us, now_us))
-
-    def _forget(self, now_us: int, at_most: int) -> None:
-        """Drop counters whose windows are over; look again later at those that went on."""
-        due = self._due
-        for _ in range(at_most):
-            if not due or due[0][0] > now_us:
-                return
-            _, order, counter = due[0]
-            forget_at_us = self._forget_at_us(counter, self._states[counter])
-            if forget_at_us > now_us:
-                heapreplace(due, (forget_at_us, order, counter))
-            else:
-                heappop(due)
-                del self._states[counter]
-
-    @staticmethod
-    def _forget_at_us(counter: Counter, state: WindowState) -> int:
-        return state.started_at_us + counter.window_us + GRACE_US
+        """Forget everything."""
+        self._slot = Slot()

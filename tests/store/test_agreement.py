@@ -1,19 +1,21 @@
-"""Memory and the script do the same, whatever is asked and whenever."""
+"""Memory and the script charge alike, whatever is asked and whenever."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ratelimit_service.core.algorithms import Algorithm, Cap
+from ratelimit_service.core.messages import GRACE_US
 from ratelimit_service.core.planned import Charge
-from ratelimit_service.core.terms import Counting
+from ratelimit_service.core.terms import Counting, Terms
 from ratelimit_service.core.units import MAX_AMOUNT, Unit
-from ratelimit_service.store.memory import GRACE_US, MemoryStore
+from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.store.redis.link import Link
 from ratelimit_service.store.redis.store import RedisStore
 from ratelimit_service.telemetry.recorder import NullRecorder
@@ -29,13 +31,43 @@ class Step:
 
 
 _WINDOWS_US = [1, 7, 999_983, *(unit.window_us for unit in Unit)]
-_COUNTERS = st.builds(counter, st.sampled_from("ab"), st.sampled_from(_WINDOWS_US))
+_ALGORITHMS = [
+    Algorithm.FIXED_WINDOW,
+    Algorithm.FIRST_HIT,
+    Algorithm.SLIDING_WINDOW,
+    Algorithm.TOKEN_BUCKET,
+    Algorithm.LIFETIME,
+]
 _AMOUNTS = st.integers(-9, 9) | st.integers(-MAX_AMOUNT, MAX_AMOUNT)
 _LIMITS = st.integers(0, 20) | st.integers(0, MAX_AMOUNT)
-_REQUESTS = st.tuples(
-    st.lists(st.builds(Charge, _COUNTERS, _AMOUNTS, _LIMITS), min_size=1, max_size=5),
-    st.sampled_from(Counting),
+_TERMS = st.builds(
+    Terms,
+    st.integers(-9, 9) | st.integers(-MAX_AMOUNT, MAX_AMOUNT),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2),
 )
+
+
+def _charge(
+    algorithm: Algorithm, name: str, window_us: int, amounts: tuple[int, int], terms: Terms
+) -> Charge:
+    amount, limit = amounts
+    charged = replace(counter(name, window_us), algorithm=algorithm)
+    # All that is asked of a bucket at once drains alike.
+    refill = 3 if algorithm is Algorithm.TOKEN_BUCKET else 0
+    return Charge(charged, amount, Cap(algorithm, limit, window_us, refill), terms)
+
+
+_CHARGES = st.builds(
+    _charge,
+    st.sampled_from(_ALGORITHMS),
+    st.sampled_from("ab"),
+    st.sampled_from(_WINDOWS_US),
+    st.tuples(_AMOUNTS, _LIMITS),
+    _TERMS,
+)
+_REQUESTS = st.tuples(st.lists(_CHARGES, min_size=1, max_size=5), st.sampled_from(Counting))
 # Where windows end, and one microsecond to either side.
 _PASSED_US = st.sampled_from(_WINDOWS_US).flatmap(lambda us: st.integers(us - 1, us + 1))
 _STEPS = st.lists(

@@ -174,7 +174,7 @@ class _Counters:
             caps.setdefault(item.key, item.cap)
         self._places = {counter: place for place, counter in enumerate(caps, 1)}
         self.keys = tuple(name for counter in caps for name in (counter, holds_key(counter)))
-        written = [argument for cap in caps.values() for argument in _cap(cap)]
+        written = [argument for cap in caps.values() for argument in cap_arguments(cap)]
         self.arguments: _Arguments = (len(caps), *written)
 
     def place(self, counter: str) -> int:
@@ -204,7 +204,8 @@ class _Swapped:
         )
 
 
-def _cap(cap: Cap) -> _Arguments:
+def cap_arguments(cap: Cap) -> tuple[str | int, ...]:
+    """Write a cap as scripts take it."""
     return (
         cap.algorithm.value,
         cap.limit,
@@ -226,14 +227,18 @@ def _state(text: str) -> CounterState:
 
 def _view(numbers: Sequence[Reply]) -> View:
     at_us, counted, carry, held, granted, fits, shortfall = cast("list[int]", numbers[:7])
-    found = cast("list[int]", numbers[7])
     return View(
         CounterState(at_us, counted, carry, held),
         granted,
         bool(fits),
-        tuple(map(Release, found[::3], found[1::3], found[2::3])),
+        releases_of(cast("list[int]", numbers[7])),
         shortfall,
     )
+
+
+def releases_of(found: Sequence[int]) -> tuple[Release, ...]:
+    """Read holds that give back, as scripts write them."""
+    return tuple(map(Release, found[::3], found[1::3], found[2::3]))
 
 
 def _record(values: Sequence[bytes]) -> Record | None:

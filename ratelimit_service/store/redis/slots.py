@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from redis.crc import key_slot
 
-from ratelimit_service.core.counting import select_counted
+from ratelimit_service.core.counting import weigh
+from ratelimit_service.core.messages import CountLine
 from ratelimit_service.core.outcomes import Outcome
 from ratelimit_service.core.planned import Charge
 from ratelimit_service.core.terms import Counting
@@ -55,14 +56,15 @@ def look_first(operation: Operation) -> Operation:
 
 def count_over(operation: Operation, held: Sequence[Outcome]) -> Operation:
     """Return what is to be charged, now that it is known what the counters held just before."""
-    counted = {
-        charge.counter: outcome.counted
-        for charge, outcome in zip(operation.charges, held, strict=True)
-    }
-    selected = select_counted(operation.charges, counted, operation.counting)
+    used = {key: outcome.counted for key, outcome in zip(operation.keys, held, strict=True)}
+    lines = [
+        CountLine(key, charge.cap, charge.amount, charge.terms)
+        for key, charge in zip(operation.keys, operation.charges, strict=True)
+    ]
+    weighed = weigh(lines, used, operation.counting)
     charges = [
         charge if counts else _look(charge)
-        for charge, counts in zip(operation.charges, selected, strict=True)
+        for charge, counts in zip(operation.charges, weighed.counts, strict=True)
     ]
     return Operation(operation.keys, charges, Counting.EVERY)
 
