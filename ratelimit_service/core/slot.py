@@ -156,7 +156,7 @@ class Slot:
             if item.key not in turns:
                 turn = turns[item.key] = Turn(self._cell(item.key), item.cap, now_us)
                 if turn.sweep():
-                    self._kept_cells.keep(item.key, turn.needed_until_us())
+                    self._kept_cells.keep_longer(item.key, turn.state_until_us())
         return turns
 
     def _keep(self, turns: Mapping[str, Turn], now_us: int) -> None:

@@ -11,13 +11,26 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ratelimit_service.core.algorithms import Algorithm, Cap
 from ratelimit_service.core.holds import Holds
-from ratelimit_service.core.messages import GRACE_US, Line, Look, Message, SlotReply
+from ratelimit_service.core.messages import (
+    GRACE_US,
+    LOOKED_AT,
+    SWEEP_BOUND,
+    Admit,
+    Cancel,
+    HoldKind,
+    Line,
+    Look,
+    Message,
+    SlotReply,
+    Verdict,
+)
 from ratelimit_service.core.slot import Slot
 from ratelimit_service.core.units import MAX_AMOUNT
 from ratelimit_service.resources import lua_script
 from ratelimit_service.store.redis.slots import decode, encode, holds_key
-from tests.store.slot_steps import CAPS, START_US, STEPS, Conversation, Step
+from tests.store.slot_steps import CAPS, MINUTE_US, START_US, STEPS, Conversation, Step
 from tests.support.valkey import Standalone
 
 
@@ -62,6 +75,33 @@ def test_scripts_and_core_answer_alike(client: redis.Redis, steps: Sequence[Step
             assert scripts.handle(message, now_us) == reply
             conversation.heard(message, reply)
         _assert_kept(client, core, now_us, began_s)
+
+
+def test_scripts_and_core_answer_alike_about_crowds(client: redis.Redis) -> None:
+    """More holds than one message looks at, or ends."""
+    client.flushall()
+    core, scripts = Slot(), ScriptSlot(client)
+    cap = Cap(Algorithm.CONCURRENCY, 2 * SWEEP_BOUND + 5)
+    one, half, all_of_it = (
+        Line("key", cap, amount, amount, HoldKind.LEASE, MINUTE_US)
+        for amount in (1, SWEEP_BOUND, cap.limit)
+    )
+    messages: list[tuple[Message, int]] = [
+        *((Admit(f"{number}.", (one,)), START_US + number) for number in range(cap.limit)),
+        (Admit("refused.", (half,)), START_US + cap.limit),
+        (Look((half,)), START_US + MINUTE_US + 100),
+        (Look((half,)), START_US + 2 * MINUTE_US),
+        (Admit("swept.", (all_of_it,)), START_US + 2 * MINUTE_US),
+        (Cancel("1", (one,)), START_US + 2 * MINUTE_US),
+        (Admit("swept too.", (all_of_it,)), START_US + 2 * MINUTE_US),
+    ]
+    replies = []
+    for message, now_us in messages:
+        replies.append(core.handle(message, now_us))
+        assert scripts.handle(message, now_us) == replies[-1]
+    refused, *_, done = replies[cap.limit :]
+    assert len(refused.views[0].releases) == LOOKED_AT
+    assert done.verdict is Verdict.DONE
 
 
 def _lose(client: redis.Redis, core: Slot, key: str) -> None:
