@@ -6,7 +6,7 @@
 -- start and end of a calendar's window.
 
 local SWEEP_BOUND = 200
-local LOOKED_AT = 200
+local LOOKED_AT = 100
 local OPEN = {t = true, k = true, r = true, l = true}
 local GIVES_BACK = {t = true, r = true, l = true}
 local LEAVES = {k = 'K', r = 'R'}

@@ -23,7 +23,7 @@ LATE_US: Final = 3_600_000_000
 SWEEP_BOUND: Final = 200
 """The most holds of one counter that one message ends because they are due."""
 
-LOOKED_AT: Final = 200
+LOOKED_AT: Final = 100
 """The most holds of one counter, the soonest to expire, that a refusal looks at."""
 
 GRACE_US: Final = 10_000_000
@@ -62,8 +62,9 @@ OPEN_KINDS: Final = frozenset({HoldKind.TENTATIVE, HoldKind.KEEP, HoldKind.RELEA
 class Hold:
     """The part of a counter that one reservation accounts for.
 
-    ``charged_at_us`` is the ``at_us`` that the counter had when the hold was charged,
-    which tells a settlement the window that it goes to.
+    Ids have letters, digits and dots only. ``charged_at_us`` is the ``at_us`` that the
+    counter had when the hold was charged, which tells a settlement the window that it goes
+    to.
     """
 
     id: str
