@@ -47,7 +47,7 @@ CAPS: Final = {
     "calendar": Cap(Algorithm.CALENDAR, 10),
     "lifetime": Cap(Algorithm.LIFETIME, 10, 3 * MINUTE_US),
     "sliding": Cap(Algorithm.SLIDING_WINDOW, 10, MINUTE_US),
-    "bucket": Cap(Algorithm.TOKEN_BUCKET, 10, MINUTE_US, refill=7),
+    "bucket": Cap(Algorithm.TOKEN_BUCKET, 10, MINUTE_US, refill=30),
     "leases": Cap(Algorithm.CONCURRENCY, 5),
     "vast": Cap(Algorithm.SLIDING_WINDOW, MAX_AMOUNT, YEAR_US),
     "deep": Cap(Algorithm.TOKEN_BUCKET, MAX_AMOUNT, YEAR_US, refill=MAX_AMOUNT - 4),
