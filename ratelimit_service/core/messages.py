@@ -289,8 +289,8 @@ class View:
 
     ``granted`` is what the message charged, or would have where another line did not fit.
     Where the line did not fit, ``releases`` are holds that give back when they expire, in
-    that order, among the first LOOKED_AT. ``shortfall`` is what a settlement could not
-    give back, since less was counted (F23).
+    that order, among the first LOOKED_AT; CONTENDED tells none. ``shortfall`` is what a
+    settlement could not give back, since less was counted (F23).
     """
 
     state: CounterState

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ratelimit_service.core.algorithms import Algorithm, Cap, held_part
+from ratelimit_service.core.holds import Holds
 from ratelimit_service.core.messages import (
     Admit,
     Exchange,
@@ -59,6 +60,18 @@ class Talk:
     def settle(self, line: Line, held: Hold, actual: int) -> View:
         (view,) = self.say(Settle((Payment(line.key, line.cap, held, actual),))).views
         return view
+
+    def has(self, held: Hold, key: str) -> bool:
+        """Tell whether a hold is there, due or not."""
+        return held in self.slot._cells[key].holds
+
+    def lose_counter(self, key: str) -> None:
+        """Forget what a counter holds, as a store does that must make room."""
+        self.slot._cells[key].state = None
+
+    def lose_holds(self, key: str) -> None:
+        """Forget its holds alone."""
+        self.slot._cells[key].holds = Holds()
 
     def used_and_held(self, line: Line) -> tuple[int, int]:
         """Return what is counted, holds included, and what is held."""

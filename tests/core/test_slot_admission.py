@@ -41,7 +41,7 @@ class TestAdmission:
         assert [view.fits for view in reply.views] == [True, False, True]
         assert talk.used_and_held(line(key="a")) == (0, 0)
         assert talk.used_and_held(lease()) == (0, 0)
-        assert full in talk.slot._cells["b"].holds
+        assert talk.has(full, "b")
 
     def test_exactly_the_limit_is_admitted(self, talk: Talk) -> None:
         """F1, F2, F7."""
@@ -128,7 +128,7 @@ class TestAdmission:
         talk.admit(Line("key", FIXED, 5, 5, HoldKind.RELEASE, 3 * MINUTE))
         talk.admit(Line("key", FIXED, 2, 2, HoldKind.TENTATIVE, TENTATIVE_US))
         talk.admit(Line("key", FIXED, 3, 3, HoldKind.KEEP, MINUTE))
-        (view,) = talk.admit(line(1)).views
+        (view,) = talk.admit(line(3)).views
         at_us = view.state.at_us
         assert view.releases == (
             Release(T + TENTATIVE_US, at_us, 2),

@@ -38,7 +38,7 @@ class TestExchange:
         exchanges = (exchanged(longer, there, amount=1), exchanged(short, gone))
         assert talk.say(Confirm(exchanges)).verdict is Verdict.GONE
         assert talk.used_and_held(longer) == (6, 6)
-        assert there in talk.slot._cells["b"].holds
+        assert talk.has(there, "b")
 
     def test_renewing_passes_over_what_is_gone(self, talk: Talk) -> None:
         short = Line("a", FIXED, 1, 1, HoldKind.RELEASE, 1)

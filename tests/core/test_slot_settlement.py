@@ -146,7 +146,7 @@ class TestSettlement:
     def test_what_cannot_be_given_back_is_told(self, talk: Talk) -> None:
         """F23."""
         held = talk.reserve(line(5))
-        talk.slot._cells["key"].state = None
+        talk.lose_counter("key")
         view = talk.settle(line(), held, 2)
         assert (view.state.counted, view.shortfall) == (0, 3)
 
@@ -195,7 +195,5 @@ class TestLeases:
         """F29: should a store lose leases, their places are not lost with them."""
         for _ in range(2):
             talk.reserve(lease())
-        cell = talk.slot._cells["key"]
-        for held in list(cell.holds):
-            cell.holds.take(held)
+        talk.lose_holds("key")
         assert talk.admit(lease()).views[0].state.counted == 1
