@@ -5,8 +5,8 @@
 -- ARGV  the time; caps (lib/turns); the id of the holds; for each counter the amount, the least
 --       that must fit, the kind of hold or '' for none, and how long it lasts in microseconds;
 --       then the record (lib/records)
--- Returns an answer (lib/records): 'done', 'over' or 'contended' with views, 'conflict' with
--- the record that is there, or 'need_boundaries'.
+-- Returns an answer (lib/records): 'done', 'over' or 'contended' with views, the last without
+-- holds that will give back; 'conflict' with the record that is there, or 'need_boundaries'.
 -- Slot  all keys lie in one slot where slots are enforced.
 
 local caps = take_caps()
@@ -36,6 +36,12 @@ for place = 1, #turns do
     views[place], decided = refusal(turn)
     local contended = fits(turn.cap, usage(turn.cap, decided), line.minimum)
     verdict = (not contended or verdict == 'over') and 'over' or 'contended'
+  end
+end
+if verdict == 'contended' then
+  -- Who comes back does so at once, and need not know of holds.
+  for place = 1, #views do
+    views[place][8] = {}
   end
 end
 if verdict ~= 'done' then

@@ -8,20 +8,29 @@
 
 local turns = begin_all(take_caps())
 local ids_from = take()
-for place = 1, #turns do
-  local turn = turns[place]
-  local members = redis.call('ZRANGE', turn.holds, 0, -1)
-  for i = 1, #members do
-    -- The id begins after the kind and a colon.
-    if string.sub(members[i], 3, 2 + #ids_from) == ids_from then
-      local held = read_hold(members[i])
-      take_hold(turn, held.member)
-      if held.kind ~= 'R' then
-        correct(turn.cap, turn.state, held.charged_at, -held.amount)
-      end
-      let_go(turn, held)
-    end
+
+local function give_back(turn, held)
+  if not take_hold(turn, held.member) then
+    return -- it was found twice
   end
+  if held.kind ~= 'R' then
+    correct(turn.cap, turn.state, held.charged_at, -held.amount)
+  end
+  let_go(turn, held)
+end
+
+for place = 1, #turns do
+  local turn, cursor = turns[place], '0'
+  repeat
+    -- The server looks through the holds, many times faster than a script. Ids have no
+    -- characters that a pattern gives a meaning.
+    local found = redis.call(
+      'ZSCAN', turn.holds, cursor, 'MATCH', '?:' .. ids_from .. '*', 'COUNT', 10000)
+    cursor = found[1]
+    for i = 1, #found[2], 2 do
+      give_back(turn, read_hold(found[2][i]))
+    end
+  until cursor == '0'
 end
 keep_all(turns)
 return answer('done')

@@ -147,7 +147,7 @@ local function needed_until(cap, state)
   if algorithm == 'calendar' then
     return state.at < cap.end_us and cap.end_us or state.carry
   elseif algorithm == 'lifetime' then
-    return state.at + cap.window + 1
+    return state.counted > 0 and state.at + cap.window + 1 or state.at
   elseif algorithm == 'sliding_window' then
     return state.at + cap.window * (state.counted > 0 and 2 or 1)
   elseif algorithm == 'token_bucket' and cap.refill > 0 then

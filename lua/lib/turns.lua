@@ -6,7 +6,7 @@
 -- start and end of a calendar's window.
 
 local SWEEP_BOUND = 200
-local LOOKED_AT = 200
+local LOOKED_AT = 100
 local OPEN = {t = true, k = true, r = true, l = true}
 local GIVES_BACK = {t = true, r = true, l = true}
 local LEAVES = {k = 'K', r = 'R'}
@@ -58,7 +58,7 @@ local function begin(place, cap)
     state.held = 0
     state.counted = cap.algorithm ~= 'concurrency' and state.counted or 0
   end
-  turn.exists = state and true
+  turn.exists, turn.has_holds = state and true, first and true
   turn.state = roll(cap, state)
   turn.rolled = copy(turn.state)
   if first and tonumber(first) <= now then
@@ -97,7 +97,7 @@ end
 -- Adds a hold, or changes its expiry.
 local function put(turn, member, lasts)
   redis.call('ZADD', turn.holds, text(now + lasts), member)
-  turn.touched = true
+  turn.has_holds, turn.touched = true, true
 end
 
 -- Removes a hold, and tells whether it was there.
@@ -114,7 +114,7 @@ local function keep(turn)
     return
   end
   local until_us = needed_until(turn.cap, turn.state)
-  local last = redis.call('ZRANGE', turn.holds, -1, -1, 'WITHSCORES')[2]
+  local last = turn.has_holds and redis.call('ZRANGE', turn.holds, -1, -1, 'WITHSCORES')[2]
   if last then
     local late = turn.cap.algorithm ~= 'concurrency' and LATE or 0
     until_us = math.max(until_us, tonumber(last) + late)

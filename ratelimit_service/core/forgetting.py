@@ -28,6 +28,10 @@ class Forgetting:
             heappush(self._looks, (until_us, name))
         self._until_us[name] = until_us
 
+    def keep_longer(self, name: str, until_us: int) -> None:
+        """Keep a name that is kept already at least until a time."""
+        self._until_us[name] = max(self._until_us[name], until_us)
+
     def forgotten(self, now_us: int, kept: int) -> Iterator[str]:
         """Give up names whose time has come: as many as keeps pace with ``kept`` new ones."""
         for _ in range(STEPS * kept):

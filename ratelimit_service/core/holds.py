@@ -108,30 +108,31 @@ class Turn:
         if state is not None and not cell.holds:
             state = without_holds(cap, state)
         self._rolled = self.state = roll(cap, state, now_us)
-        self._due = cell.holds.due(now_us, SWEEP_BOUND)
+        self._due: Sequence[_Entry] = cell.holds.due(now_us, SWEEP_BOUND)
         for _, _, held in self._due:
             self._end(held)
         self.state = roll(cap, self.state, now_us)
 
     def sweep(self) -> bool:
-        """Remove the holds that were due, store what they gave back, and say if any were."""
-        for expires_at_us, _, held in self._due:
+        """Remove the holds that were due, and tell whether they gave back what is counted."""
+        due, self._due = self._due, ()
+        for expires_at_us, _, held in due:
             self.cell.holds.take(held)
             left = _LEAVES.get(held.kind)
             if left is not None and expires_at_us + LATE_US > self._now_us:
                 marker = Hold(held.id, left, held.amount, held.charged_at_us)
                 self.cell.holds.put(marker, expires_at_us + LATE_US)
-        if self.cell.state is not None:
-            self.keep()
-        return bool(self._due)
+        return self.cell.state is not None and self.keep()
 
-    def keep(self) -> None:
+    def keep(self) -> bool:
         """Store the state if this turn has changed it by more than the passing of time.
 
         Time alone must leave no trace: else a look would begin the window of a first hit.
         """
-        if self.state != self._rolled:
+        changed = self.state != self._rolled
+        if changed:
             self.cell.state = self._rolled = self.state
+        return changed
 
     def charge(self, amount: int) -> None:
         """Count an amount. Even one of 0 makes the window begin."""
@@ -159,13 +160,16 @@ class Turn:
         """Change what is held by a hold."""
         self.state = hold(self.cap, self.state, held.charged_at_us, difference)
 
+    def state_until_us(self) -> int:
+        """Return until when the state must be remembered."""
+        return forgettable_at_us(self.cap, self.state) + GRACE_US
+
     def needed_until_us(self) -> int:
-        """Return until when the cell must be remembered, as it is stored now."""
-        until_us = forgettable_at_us(self.cap, self.state)
-        if self.cell.holds:
-            late_us = 0 if self.cap.algorithm is Algorithm.CONCURRENCY else LATE_US
-            until_us = max(until_us, self.cell.holds.last_us + late_us)
-        return until_us + GRACE_US
+        """Return until when the cell must be remembered, with its holds and what they leave."""
+        if not self.cell.holds:
+            return self.state_until_us()
+        late_us = 0 if self.cap.algorithm is Algorithm.CONCURRENCY else LATE_US
+        return max(self.state_until_us(), self.cell.holds.last_us + late_us + GRACE_US)
 
     def releases(self) -> tuple[Release, ...]:
         """Return holds that give back when they expire, the soonest first."""
@@ -184,7 +188,7 @@ class Turn:
         return state
 
     def _open(self) -> Sequence[_Entry]:
-        return self.cell.holds.first(LOOKED_AT)
+        return self.cell.holds.first(len(self._due) + LOOKED_AT)[len(self._due) :]
 
     def _end(self, held: Hold) -> None:
         if held.kind in _GIVES_BACK:

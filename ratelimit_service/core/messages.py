@@ -24,7 +24,7 @@ LATE_US: Final = 3_600_000_000
 SWEEP_BOUND: Final = 200
 """The most holds of one counter that one message ends because they are due."""
 
-LOOKED_AT: Final = 200
+LOOKED_AT: Final = 100
 """The most holds of one counter, the soonest to expire, that a refusal looks at."""
 
 GRACE_US: Final = 10_000_000
@@ -63,8 +63,9 @@ OPEN_KINDS: Final = frozenset({HoldKind.TENTATIVE, HoldKind.KEEP, HoldKind.RELEA
 class Hold:
     """The part of a counter that one reservation accounts for.
 
-    ``charged_at_us`` is the ``at_us`` that the counter had when the hold was charged,
-    which tells a settlement the window that it goes to.
+    Ids have letters, digits and dots only. ``charged_at_us`` is the ``at_us`` that the
+    counter had when the hold was charged, which tells a settlement the window that it goes
+    to.
     """
 
     id: str
@@ -317,8 +318,8 @@ class View:
 
     ``granted`` is what the message charged, or would have where another line did not fit.
     Where the line did not fit, ``releases`` are holds that give back when they expire, in
-    that order, among the first LOOKED_AT. ``shortfall`` is what a settlement could not
-    give back, since less was counted (F23).
+    that order, among the first LOOKED_AT; CONTENDED tells none. ``shortfall`` is what a
+    settlement could not give back, since less was counted (F23).
     """
 
     state: CounterState

@@ -7,6 +7,7 @@ given the time, in microseconds since the epoch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ratelimit_service.core.algorithms import CounterState, correct, fits, shortfall, usage
@@ -70,7 +71,7 @@ class Slot:
         turns = self._turns(message.lines, now_us)
         views = tuple(_offer(line, turns[line.key], now_us) for line in message.lines)
         if not all(view.fits for view in views):
-            return SlotReply(_refusal(message.lines, turns, now_us), now_us, views)
+            return _refuse(message.lines, turns, views, now_us)
         charged = tuple(
             _charge(message.hold_id, line, turns[line.key], view)
             for line, view in zip(message.lines, views, strict=True)
@@ -176,7 +177,7 @@ class Slot:
             if item.key not in turns:
                 turn = turns[item.key] = Turn(self._cell(item.key), item.cap, now_us)
                 if turn.sweep():
-                    self._kept_cells.keep(item.key, turn.needed_until_us())
+                    self._kept_cells.keep_longer(item.key, turn.state_until_us())
         return turns
 
     def _keep(self, turns: Mapping[str, Turn], now_us: int) -> None:
@@ -222,12 +223,16 @@ def _offer(line: Line, turn: Turn, now_us: int) -> View:
     return View(turn.state, fits=False, releases=turn.releases())
 
 
-def _refusal(lines: Iterable[Line], turns: Mapping[str, Turn], now_us: int) -> Verdict:
+def _refuse(
+    lines: Iterable[Line], turns: Mapping[str, Turn], views: Sequence[View], now_us: int
+) -> SlotReply:
+    """Refuse, and say when to come back unless that is as soon as others are decided."""
     for line in lines:
         used = usage(line.cap, turns[line.key].without_tentative(), now_us)
         if not fits(line.cap, used, line.minimum):
-            return Verdict.OVER
-    return Verdict.CONTENDED
+            return SlotReply(Verdict.OVER, now_us, tuple(views))
+    bare = tuple(replace(view, releases=()) for view in views)
+    return SlotReply(Verdict.CONTENDED, now_us, bare)
 
 
 def _charge(hold_id: str, line: Line, turn: Turn, view: View) -> View:

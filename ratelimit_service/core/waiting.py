@@ -37,7 +37,7 @@ def empties_at_us(cap: Cap, state: CounterState) -> int | None:
 def forgettable_at_us(cap: Cap, state: CounterState) -> int:
     """Return when a rolled state without holds is as good as none."""
     if cap.algorithm is Algorithm.LIFETIME:
-        return state.at_us + cap.window_us + 1
+        return state.at_us + cap.window_us + 1 if state.counted else state.at_us
     return empties_at_us(cap, state) or state.at_us + cap.window_us
 
 

@@ -34,7 +34,7 @@ from ratelimit_service.core.messages import (
     Write,
 )
 from ratelimit_service.core.units import MAX_AMOUNT, SECOND_US
-from ratelimit_service.store.redis.messages import holds_key
+from ratelimit_service.store.redis.slots import holds_key
 
 MINUTE_US: Final = 60 * SECOND_US
 YEAR_US: Final = 365 * 24 * 60 * MINUTE_US
@@ -47,7 +47,7 @@ CAPS: Final = {
     "calendar": Cap(Algorithm.CALENDAR, 10),
     "lifetime": Cap(Algorithm.LIFETIME, 10, 3 * MINUTE_US),
     "sliding": Cap(Algorithm.SLIDING_WINDOW, 10, MINUTE_US),
-    "bucket": Cap(Algorithm.TOKEN_BUCKET, 10, MINUTE_US, refill=7),
+    "bucket": Cap(Algorithm.TOKEN_BUCKET, 10, MINUTE_US, refill=30),
     "leases": Cap(Algorithm.CONCURRENCY, 5),
     "vast": Cap(Algorithm.SLIDING_WINDOW, MAX_AMOUNT, YEAR_US),
     "deep": Cap(Algorithm.TOKEN_BUCKET, MAX_AMOUNT, YEAR_US, refill=MAX_AMOUNT - 4),
@@ -62,10 +62,12 @@ _AMOUNTS: Final = st.one_of(
     st.sampled_from([10**9, 10**15 + 7, MAX_AMOUNT - 1, MAX_AMOUNT]),
 )
 _PASSING_US: Final = st.one_of(
-    *[st.sampled_from([0, 1, SECOND_US])] * 3,
-    st.sampled_from([TENTATIVE_US - 1, TENTATIVE_US, 20 * SECOND_US, MINUTE_US - 1, MINUTE_US]),
-    st.sampled_from([3 * MINUTE_US + 1, LATE_US, YEAR_US, -1, -SECOND_US, -GRACE_US]),
-    st.integers(-GRACE_US, 2 * MINUTE_US),
+    *[st.sampled_from([0, 1, SECOND_US])] * 6,
+    st.sampled_from([TENTATIVE_US - 1, TENTATIVE_US, MINUTE_US - 1, MINUTE_US, -1, -GRACE_US]),
+    st.integers(-GRACE_US, MINUTE_US),
+    st.sampled_from(
+        [25 * SECOND_US, 2 * MINUTE_US, 3 * MINUTE_US + 1, LATE_US - 1, LATE_US, YEAR_US]
+    ),
 )
 _LASTS_US: Final = st.sampled_from([1, TENTATIVE_US, 25 * SECOND_US, 2 * MINUTE_US, 2 * LATE_US])
 _KINDS: Final = st.sampled_from(
@@ -85,9 +87,12 @@ def bounds(now_us: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a step may do to one counter; ``pick`` chooses among the holds that are known."""
+    """What a step may do to one counter.
 
-    key: str
+    ``counter`` chooses among the counters of the conversation, ``pick`` among the holds.
+    """
+
+    counter: int
     amount: int
     minimum: int
     kind: HoldKind | None
@@ -99,7 +104,7 @@ class Part:
 class Step:
     """A message that is filled in when what came before it is known.
 
-    ``lost`` names a key that the store loses before it: a counter, or its holds.
+    ``lost`` chooses a key that the store loses before it: a counter, or its holds.
     """
 
     message: type[Message]
@@ -109,16 +114,16 @@ class Step:
     swap: Swap | None
     revision: int
     stale_boundaries: bool
-    lost: str
+    lost: int | None
 
 
 _PARTS: Final = st.builds(
     Part,
-    key=st.sampled_from(sorted(CAPS)),
+    counter=st.integers(0, 2),
     amount=_AMOUNTS,
     minimum=_SMALL,
-    kind=st.one_of(st.none(), _KINDS, _KINDS),
-    pick=st.integers(0, 5),
+    kind=st.one_of(st.none(), *[_KINDS] * 4),
+    pick=st.integers(0, 3),
     lasts_us=_LASTS_US,
 )
 _SWAPS: Final = st.builds(
@@ -133,18 +138,21 @@ _SWAPS: Final = st.builds(
     due_list=st.sampled_from(["", "{h1}due"]),
     due_us=st.sampled_from([0, 1, TENTATIVE_US]),
 )
+KEYS: Final = st.lists(st.sampled_from(sorted(CAPS)), min_size=1, max_size=3, unique=True)
+"""The counters of a conversation: few, so that much happens to each."""
+
 STEPS: Final = st.builds(
     Step,
     message=st.sampled_from(
-        [*[Admit] * 6, Confirm, Renew, *[Settle] * 2, Cancel, Look, Write, Read, ListDue]
+        [*[Admit] * 6, Confirm, Renew, *[Settle] * 3, Cancel, Look, Write, Read, ListDue]
     ),
     passing_us=_PASSING_US,
     parts=st.lists(_PARTS, max_size=4),
     hold_id=st.sampled_from(["a.1.", "a.2.", "b.1."]),
-    swap=st.one_of(st.none(), st.none(), _SWAPS),
+    swap=st.one_of(*[st.none()] * 4, _SWAPS),
     revision=st.integers(0, 9),
     stale_boundaries=st.booleans(),
-    lost=st.one_of(*[st.just("")] * 9, st.sampled_from([*CAPS, *map(holds_key, CAPS)])),
+    lost=st.one_of(*[st.none()] * 19, st.integers(0, 5)),
 )
 
 
@@ -152,6 +160,7 @@ STEPS: Final = st.builds(
 class Conversation:
     """What has been said, as far as the next message needs it."""
 
+    keys: Sequence[str]
     now_us: int = START_US
     latest_us: int = START_US
     holds: list[tuple[str, Hold]] = field(default_factory=list)
@@ -164,7 +173,7 @@ class Conversation:
 
     def message(self, step: Step) -> Message:
         """Fill a step in."""
-        parts = list({part.key: part for part in step.parts}.values())
+        parts = list({self._key(part): part for part in step.parts}.values())
         swap = self._swap(step)
         lines = tuple(self._line(part, step) for part in parts)
         if step.message is Admit:
@@ -177,9 +186,23 @@ class Conversation:
             return self._of_holds(step, swap)
         return self._of_records(step, swap)
 
+    def look(self) -> Look:
+        """Ask what every counter holds, and how much of its limit is left."""
+        caps = [(key, self.cap(key, self.now_us)) for key in self.keys]
+        return Look(tuple(Line(key, cap, cap.limit, 0) for key, cap in caps))
+
+    def lost(self, step: Step) -> str | None:
+        """Return the key that is lost before a step, if any."""
+        if step.lost is None:
+            return None
+        key = self.keys[step.lost % len(self.keys)]
+        return key if step.lost < 3 else holds_key(key)
+
     def heard(self, message: Message, reply: SlotReply) -> None:
         """Remember what a message did."""
-        if reply.record is not None and isinstance(message, Admit | Settle | Write):
+        if reply.record is not None and isinstance(
+            message, Admit | Confirm | Renew | Settle | Write
+        ):
             assert message.swap is not None
             self.revisions[message.swap.name] = reply.record.revision
         if reply.verdict is not Verdict.DONE:
@@ -215,11 +238,15 @@ class Conversation:
         start_us, end_us = bounds(now_us)
         return replace(cap, start_us=start_us, end_us=end_us)
 
+    def _key(self, part: Part) -> str:
+        return self.keys[part.counter % len(self.keys)]
+
     def _line(self, part: Part, step: Step) -> Line:
         at_us = self.now_us - step.stale_boundaries * (part.pick % 3) * 20 * SECOND_US
-        cap = self.cap(part.key, at_us)
+        key = self._key(part)
         minimum = min(part.minimum, part.amount)
-        return Line(part.key, cap, part.amount, minimum, _kind(part.key, part), part.lasts_us)
+        kind = _kind(key, part)
+        return Line(key, self.cap(key, at_us), part.amount, minimum, kind, part.lasts_us)
 
     def _frozen_cap(self, key: str, step: Step) -> Cap:
         """Return a cap as it may have been when the hold was charged."""
