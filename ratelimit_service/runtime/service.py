@@ -20,7 +20,9 @@ from ratelimit_service.runtime.rules import RulesInForce, require_rules
 from ratelimit_service.runtime.store_probe import StoreProbe
 from ratelimit_service.runtime.supervisor import Supervisor
 from ratelimit_service.store.base import Store
+from ratelimit_service.store.driver import Driver
 from ratelimit_service.store.open import open_store
+from ratelimit_service.store.sweeper import Sweeper
 from ratelimit_service.telemetry.decision_log import DecisionLog
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
 from ratelimit_service.telemetry.recorder import Recorder
@@ -60,6 +62,8 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         tracing = await _open_tracing(settings, stack)
         store = await open_store(settings.store, recorder)
         stack.push_async_callback(store.close)
+        driver = Driver(store)
+        stack.push_async_callback(driver.finish)
         limiter = _limiter(settings, store, recorder, tracing)
         watcher = RulesInForce(limiter, recorder, health).watch(settings)
         await watcher.poll_once()
@@ -75,6 +79,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         grpc_server = GrpcServer(settings.grpc, Endpoints(calls, endpoint), health, interceptors)
         await stack.enter_async_context(grpc_server)
         supervisor.start("rules watcher", watcher.run)
+        supervisor.start("sweeper", Sweeper(store, driver, recorder).run)
         supervisor.start("store probe", StoreProbe(store, health, settings.store.timeout_s).run)
         yield Service(health, grpc_server.address, http.address, admin.address)
 

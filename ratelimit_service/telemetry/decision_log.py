@@ -71,6 +71,10 @@ class DecisionLog:
         """Pass it on."""
         self._recorder.store_failed(kind)
 
+    def swept(self, found: int, ended: int) -> None:
+        """Pass it on."""
+        self._recorder.swept(found, ended)
+
     def rules_loaded(self, rules: RuleSet) -> None:
         """Pass it on."""
         self._recorder.rules_loaded(rules)

@@ -63,6 +63,9 @@ class PrometheusRecorder:
             registry=self.registry,
         )
         self._store_failures = self._counter("store_failures", "Script calls that failed.", "kind")
+        self._swept = self._counter(
+            "swept_reservations", "Reservations that were left undone, as found.", "result"
+        )
         self._loads = self._counter("rule_loads", "Times that new rules were found.", "result")
         self._loaded, self._rejected = self._loads.labels("ok"), self._loads.labels("failed")
         self._rules = self._gauge("rules", "Rules in force.")
@@ -116,6 +119,11 @@ class PrometheusRecorder:
     def store_failed(self, kind: str) -> None:
         """Count a script call that failed."""
         self._store_failures.labels(kind).inc()
+
+    def swept(self, found: int, ended: int) -> None:
+        """Count reservations that were left undone."""
+        self._swept.labels("ended").inc(ended)
+        self._swept.labels("left").inc(found - ended)
 
     def rules_loaded(self, rules: RuleSet) -> None:
         """Count a load, and learn which domains and rules may have series of their own."""

@@ -40,6 +40,9 @@ class Recorder(Protocol):
     def store_failed(self, kind: str) -> None:
         """Note a script call that failed; ``kind`` is a short word for the reason."""
 
+    def swept(self, found: int, ended: int) -> None:
+        """Note reservations that were left undone, and how many of them were now ended."""
+
     def rules_loaded(self, rules: RuleSet) -> None:
         """Note that a set of rules came into force."""
 
@@ -75,6 +78,9 @@ class NullRecorder:
         """Drop it."""
 
     def store_failed(self, kind: str) -> None:
+        """Drop it."""
+
+    def swept(self, found: int, ended: int) -> None:
         """Drop it."""
 
     def rules_loaded(self, rules: RuleSet) -> None:
