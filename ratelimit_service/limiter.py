@@ -51,6 +51,12 @@ class Limiter:
         """The rules in force; None until the first came."""
         return self._rules
 
+    def rules_in_force(self) -> RuleSet:
+        """Return the rules in force. Raises InvalidRequestError until the first came."""
+        if self._rules is None:
+            raise InvalidRequestError("no rate limit configuration loaded")
+        return self._rules
+
     def apply(self, rules: RuleSet) -> None:
         """Bring rules into force, all at once; calls under way end by the old ones."""
         self._rules = rules
@@ -70,9 +76,7 @@ class Limiter:
         return decision
 
     async def _decide(self, request: RateLimitRequest, timeout_s: float | None) -> Decision:
-        rules, options = self._rules, self._options
-        if rules is None:
-            raise InvalidRequestError("no rate limit configuration loaded")
+        rules, options = self.rules_in_force(), self._options
         plan = make_plan(
             rules, request, options.modes, Moment(options.now_us(), options.calendar)
         )

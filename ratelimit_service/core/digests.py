@@ -60,7 +60,8 @@ def _entries(entries: Iterable[Entry]) -> _Json:
 
 
 def _amounts(amounts: Iterable[Amount]) -> _Json:
-    return sorted([amount.measure, amount.amount] for amount in amounts)
+    pairs = sorted((amount.measure, amount.amount) for amount in amounts)
+    return [[measure, amount] for measure, amount in pairs]
 
 
 def _digest(*parts: _Json) -> str:

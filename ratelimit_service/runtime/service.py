@@ -11,17 +11,19 @@ from ratelimit_service.admin.console import admin_app
 from ratelimit_service.admin.rules import RulesReport
 from ratelimit_service.admin.server import HttpServer
 from ratelimit_service.admin.service import service_app
-from ratelimit_service.config.settings import Address, Settings
+from ratelimit_service.config.settings import Address, HeaderSettings, Settings
 from ratelimit_service.config.watch import RulesWatcher
 from ratelimit_service.core.headers import HeaderNames
 from ratelimit_service.health import Health
 from ratelimit_service.limiter import Limiter, LimiterOptions
+from ratelimit_service.reserver import Reserver, ReserverOptions
 from ratelimit_service.runtime.rules import RulesInForce, require_rules
 from ratelimit_service.runtime.store_probe import StoreProbe
 from ratelimit_service.runtime.supervisor import Supervisor
 from ratelimit_service.store.base import Store
 from ratelimit_service.store.driver import Driver
 from ratelimit_service.store.open import open_store
+from ratelimit_service.store.reservations import Reservations
 from ratelimit_service.store.sweeper import Sweeper
 from ratelimit_service.telemetry.decision_log import DecisionLog
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
@@ -67,6 +69,8 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         limiter = _limiter(settings, store, recorder, tracing)
         watcher = RulesInForce(limiter, recorder, health).watch(settings)
         await watcher.poll_once()
+        reservations = Reservations(store)
+        stack.push_async_callback(reservations.finish)
         calls = Calls(recorder)
         endpoint = RateLimitEndpoint(limiter, calls, _answer_options(settings))
         supervisor = await stack.enter_async_context(Supervisor(health))
@@ -76,7 +80,9 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         app = service_app(JsonRateLimit(endpoint, recorder).decide_json, health, metrics.registry)
         http = await stack.enter_async_context(HttpServer(settings.http_address, app))
         interceptors = () if tracing is None else (TraceContext(tracing),)
-        grpc_server = GrpcServer(settings.grpc, Endpoints(calls, endpoint), health, interceptors)
+        reserver = Reserver(limiter, reservations, recorder, _reserver_options(settings))
+        endpoints = Endpoints(calls, endpoint, reserver)
+        grpc_server = GrpcServer(settings.grpc, endpoints, health, interceptors)
         await stack.enter_async_context(grpc_server)
         supervisor.start("rules watcher", watcher.run)
         supervisor.start("sweeper", Sweeper(store, driver, recorder).run)
@@ -103,6 +109,12 @@ def _limiter(
 
 def _report(limiter: Limiter, watcher: RulesWatcher) -> RulesReport:
     return RulesReport(limiter.rules, watcher.status)
+
+
+def _reserver_options(settings: Settings) -> ReserverOptions:
+    """Name the limit headers; reservations always have some."""
+    given = settings.headers or HeaderSettings()
+    return ReserverOptions(HeaderNames(given.limit, given.remaining, given.reset))
 
 
 def _answer_options(settings: Settings) -> AnswerOptions:

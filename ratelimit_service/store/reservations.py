@@ -9,6 +9,7 @@ from functools import partial
 from secrets import token_hex
 from typing import Final, TypeAlias
 
+from ratelimit_service.core.counters import Counter
 from ratelimit_service.core.messages import Line, Look, Read, SlotReply, Verdict
 from ratelimit_service.core.protocols.answers import (
     Extended,
@@ -21,6 +22,7 @@ from ratelimit_service.core.protocols.answers import (
     Unavailable,
 )
 from ratelimit_service.core.protocols.extend import extend
+from ratelimit_service.core.protocols.find import opened
 from ratelimit_service.core.protocols.lines import by_slot, seen_of
 from ratelimit_service.core.protocols.reconcile import reconcile
 from ratelimit_service.core.protocols.reserve import reserve
@@ -119,6 +121,21 @@ class Reservations:
         self._ahead_us = 0
         self._known = KnownRecords()
         self._undoing: set[asyncio.Task[Result]] = set()
+
+    def key(self, counter: Counter) -> str:
+        """Return the key of a counter."""
+        return self._store.key(counter)
+
+    async def find(self, reservation_id: str, owner: str, timeout_s: float) -> Reservation | None:
+        """Return the reservation of an id to who made it, as it is now."""
+        ticket = read_id(reservation_id)
+        if ticket is None:
+            return None
+        home = ticket.address.home()
+        (reply,) = await self._store.deliver((Sent(home.slot, Read(home.name)),), timeout_s)
+        if not isinstance(reply, SlotReply):
+            raise StoreUnavailableError("the store did not answer a look")
+        return opened(reply.record, ticket.secret, owner)
 
     async def reserve(self, asked: Asked, timeout_s: float) -> Answered:
         """Answer as the protocol does, but Outdated and Unavailable, with the reservation's id.

@@ -11,6 +11,7 @@ from typing import Final
 import grpc
 
 from ratelimit_service.config.settings import Address, GrpcSettings, HealthSettings, TcpAddress
+from ratelimit_service.core.headers import HeaderNames
 from ratelimit_service.core.outcomes import Outcome
 from ratelimit_service.core.planned import Charge
 from ratelimit_service.core.rules import RuleSet
@@ -18,8 +19,10 @@ from ratelimit_service.core.terms import Counting
 from ratelimit_service.health import RULES, STORE, Health
 from ratelimit_service.limiter import Limiter, LimiterOptions
 from ratelimit_service.pb import ratelimit_descriptor_pb2, rls_pb2, rls_pb2_grpc
+from ratelimit_service.reserver import Reserver, ReserverOptions
 from ratelimit_service.store.base import Store
 from ratelimit_service.store.memory import MemoryStore
+from ratelimit_service.store.reservations import Reservations
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
 from ratelimit_service.transport.calls import DEFAULT_MAX_UNDER_WAY, Calls
 from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
@@ -76,6 +79,7 @@ class Setup:
     grpc: GrpcSettings = field(default_factory=lambda: GrpcSettings(LOOPBACK))
     answers: AnswerOptions = field(default_factory=AnswerOptions)
     max_under_way: int = DEFAULT_MAX_UNDER_WAY
+    clock: Callable[[], int] = lambda: NOON_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,11 @@ def build(setup: Setup) -> Served:
     calls = Calls(metrics, setup.max_under_way)
     endpoint = RateLimitEndpoint(limiter, calls, setup.answers)
     health = Health(HealthSettings())
-    server = GrpcServer(setup.grpc, Endpoints(calls, endpoint), health)
+    names = HeaderNames("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+    reservations = Reservations(setup.store, now_us=setup.clock)
+    options = ReserverOptions(names, now_us=setup.clock)
+    reserver = Reserver(limiter, reservations, metrics, options)
+    server = GrpcServer(setup.grpc, Endpoints(calls, endpoint, reserver), health)
     return Served(server, endpoint, health, metrics)
 
 

@@ -34,6 +34,7 @@ async def test_services_and_methods_are_listed() -> None:
 
     assert set(services.split()) == {
         RATE_LIMIT,
+        "ratelimit.v1.DecisionService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }
