@@ -10,7 +10,7 @@ from typing import Final
 
 from ratelimit_service.config.settings import Address, UnixAddress
 from ratelimit_service.runtime.service import Service
-from ratelimit_service.transport.grpc_server import RATE_LIMIT_NAME
+from ratelimit_service.transport.rls import RATE_LIMIT_NAME
 
 _BODY: Final = json.dumps(
     {"domain": "demo", "descriptors": [{"entries": [{"key": "user", "value": "ann"}]}]},

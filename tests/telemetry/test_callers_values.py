@@ -73,7 +73,7 @@ async def service(tmp_path: Path) -> AsyncIterator[_Service]:
     limiter = Limiter(_FailingStore(), recorder, LimiterOptions())
     limiter.apply(load_rules(RulesSettings(rules)))
     endpoint = RateLimitEndpoint(limiter, recorder, AnswerOptions())
-    app = service_app(JsonRateLimit(endpoint, recorder).decide_json, health, recorder.registry)
+    app = service_app(JsonRateLimit(endpoint).decide_json, health, recorder.registry)
     loopback = TcpAddress("127.0.0.1", 0)
     async with AsyncExitStack() as stack:
         server = GrpcServer(GrpcSettings(loopback), endpoint, health)
