@@ -11,6 +11,7 @@ from typing import Final
 from ratelimit_service.errors import OverloadedError, StoreTimeoutError, StoreUnavailableError
 from ratelimit_service.store.redis.link import CrossSlotError, Link, Reply, ScriptCall
 from ratelimit_service.store.redis.operation import Operation, compose, deliver
+from ratelimit_service.store.redis.pace import Pace
 from ratelimit_service.telemetry.recorder import Recorder
 
 BATCH_CHARGES: Final = 256
@@ -19,15 +20,18 @@ BATCH_CHARGES: Final = 256
 WAITING_CHARGES: Final = 16_384
 """More charges than this do not wait for one node."""
 
-LINGER_S: Final = 0.001
-"""How long the first operation that came during a call waits for others to join it."""
+LULL_S: Final = 0.002
+"""Operations that came during a call wait for others to join, until none has for this long."""
+
+LINGER_S: Final = 0.006
+"""No operation waits longer than this for others to join it, once it could be sent."""
 
 
 class Lane:
     """The way to one node: at most one pipeline under way, and the operations that wait for it.
 
-    An operation that finds nothing under way goes out at once. Its answer gets the outcomes,
-    or a StoreUnavailableError.
+    An operation that finds the lane idle goes out at once. Its answer gets the outcomes, or
+    a StoreUnavailableError.
     """
 
     def __init__(
@@ -39,7 +43,10 @@ class Lane:
         self._time_argument = time_argument
         self._waiting: OrderedDict[Operation, None] = OrderedDict()
         self._waiting_charges = 0
+        self._pace = Pace()
         self._first_came = 0.0
+        self._last_returned = -LINGER_S
+        self._enough: asyncio.Event | None = None
         self._pump: asyncio.Task[None] | None = None
 
     def submit(self, operation: Operation) -> None:
@@ -51,6 +58,8 @@ class Lane:
             self._first_came = perf_counter()
         self._waiting[operation] = None
         self._waiting_charges += charges
+        if self._enough is not None and self._is_enough():
+            self._enough.set()
         if self._pump is None or self._pump.done():
             self._pump = asyncio.get_running_loop().create_task(self._send_all())
 
@@ -72,15 +81,28 @@ class Lane:
 
     async def _send_all(self) -> None:
         while self._waiting:
-            await self._exchange(self._take())
-            await self._linger()
+            await self._gather()
+            if batch := self._take():  # else all were withdrawn meanwhile
+                self._pace.sent(len(batch))
+                await self._exchange(batch)
+            self._last_returned = perf_counter()
 
-    async def _linger(self) -> None:
-        if not self._waiting or self._waiting_charges >= BATCH_CHARGES:
-            return
+    async def _gather(self) -> None:
+        """Wait a moment for more operations where calls follow each other closely."""
+        idle_s = perf_counter() - self._last_returned
         rest_s = self._first_came + LINGER_S - perf_counter()
-        if rest_s > 0:
-            await asyncio.sleep(rest_s)
+        if self._is_enough() or idle_s > LINGER_S or rest_s <= 0:
+            return
+        self._enough = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(rest_s, self._enough.set)
+        try:
+            await self._enough.wait()
+        finally:
+            timer.cancel()
+            self._enough = None
+
+    def _is_enough(self) -> bool:
+        return len(self._waiting) >= self._pace.target or self._waiting_charges >= BATCH_CHARGES
 
     def _take(self) -> Sequence[Operation]:
         """Take out what fills one batch, in order of arrival, and at least one operation."""
