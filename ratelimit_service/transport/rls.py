@@ -131,6 +131,7 @@ def rate_limit_handler(endpoint: RateLimitEndpoint) -> grpc.GenericRpcHandler:
         except ServiceError as error:
             return await context.abort(grpc.StatusCode[error.code.grpc_name], str(error))
 
+    method: grpc.RpcMethodHandler[bytes, rls_pb2.RateLimitResponse]
     method = grpc.unary_unary_rpc_method_handler(
         should_rate_limit, response_serializer=rls_pb2.RateLimitResponse.SerializeToString
     )
