@@ -20,10 +20,7 @@ BATCH_CHARGES: Final = 256
 WAITING_CHARGES: Final = 16_384
 """More charges than this do not wait for one node."""
 
-LULL_S: Final = 0.002
-"""Operations that came during a call wait for others to join, until none has for this long."""
-
-LINGER_S: Final = 0.006
+LINGER_S: Final = 0.004
 """No operation waits longer than this for others to join it, once it could be sent."""
 
 
