@@ -50,7 +50,7 @@ class MemoryStore:
         self._forget(now_us, _FORGOTTEN_PER_CHARGE * len(charges))
         if counting is Counting.EVERY:
             return [self._charge_one(charge, charge.amount, now_us) for charge in charges]
-        held = {c.counter: self._current(c.counter, now_us).counted for c in charges}
+        held = {charge.counter: self._charge_one(charge, 0, now_us).counted for charge in charges}
         selected = select_counted(charges, held, counting)
         return [
             self._charge_one(charge, charge.amount if counts else 0, now_us)
@@ -65,19 +65,15 @@ class MemoryStore:
         self._states.clear()
         self._due.clear()
 
-    def _current(self, counter: Counter, now_us: int) -> WindowState:
-        return current_window(self._states.get(counter), counter.window_us, now_us)
-
     def _charge_one(self, charge: Charge, amount: int, now_us: int) -> Outcome:
         counter = charge.counter
-        state = self._current(counter, now_us)
+        kept = self._states.get(counter)
+        state = current_window(kept, counter.window_us, now_us)
         if amount:
             state = add_hits(state, amount)
-            if counter not in self._states:
-                heappush(
-                    self._due, (self._forget_at_us(counter, state), next(self._order), counter)
-                )
             self._states[counter] = state
+            if kept is None:
+                heappush(self._due, (_forget_at_us(counter, state), next(self._order), counter))
         return Outcome(state.counted, state.reset_in_us(counter.window_us, now_us))
 
     def _forget(self, now_us: int, at_most: int) -> None:
@@ -87,13 +83,13 @@ class MemoryStore:
             if not due or due[0][0] > now_us:
                 return
             _, order, counter = due[0]
-            forget_at_us = self._forget_at_us(counter, self._states[counter])
+            forget_at_us = _forget_at_us(counter, self._states[counter])
             if forget_at_us > now_us:
                 heapreplace(due, (forget_at_us, order, counter))
             else:
                 heappop(due)
                 del self._states[counter]
 
-    @staticmethod
-    def _forget_at_us(counter: Counter, state: WindowState) -> int:
-        return state.started_at_us + counter.window_us + GRACE_US
+
+def _forget_at_us(counter: Counter, state: WindowState) -> int:
+    return state.started_at_us + counter.window_us + GRACE_US
