@@ -16,6 +16,7 @@ from ratelimit_service.config.watch import RulesWatcher
 from ratelimit_service.core.headers import HeaderNames
 from ratelimit_service.health import Health
 from ratelimit_service.limiter import Limiter, LimiterOptions
+from ratelimit_service.runtime.guard import Guard
 from ratelimit_service.runtime.rules import RulesInForce, require_rules
 from ratelimit_service.runtime.store_probe import StoreProbe
 from ratelimit_service.runtime.supervisor import Supervisor
@@ -62,7 +63,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         limiter = _limiter(settings, store, recorder, tracing)
         watcher = RulesInForce(limiter, recorder, health).watch(settings)
         await watcher.poll_once()
-        endpoint = RateLimitEndpoint(limiter, recorder, _answer_options(settings))
+        endpoint = Guard(RateLimitEndpoint(limiter, recorder, _answer_options(settings)), recorder)
         supervisor = await stack.enter_async_context(Supervisor(health))
         view = partial(_report, limiter, watcher)
         app = admin_app(settings.admin_address, view, metrics.registry)

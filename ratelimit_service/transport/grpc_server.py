@@ -20,7 +20,7 @@ from ratelimit_service.transport.addresses import check_free
 from ratelimit_service.transport.client_names import ClientNames
 from ratelimit_service.transport.rls import (
     RATE_LIMIT_NAME,
-    RateLimitEndpoint,
+    Endpoint,
     rate_limit_handler,
 )
 from ratelimit_service.transport.tls import server_credentials
@@ -51,7 +51,7 @@ class GrpcServer:
     def __init__(
         self,
         settings: GrpcSettings,
-        endpoint: RateLimitEndpoint,
+        endpoint: Endpoint,
         health: Health,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     ) -> None:

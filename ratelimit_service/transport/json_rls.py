@@ -11,7 +11,7 @@ from google.protobuf import json_format
 
 from ratelimit_service.errors import InvalidRequestError, ServiceError
 from ratelimit_service.pb import rls_pb2
-from ratelimit_service.transport.rls import RateLimitEndpoint
+from ratelimit_service.transport.rls import Endpoint
 
 MAX_DEPTH: Final = 20
 MAX_REASON_LENGTH: Final = 300
@@ -29,7 +29,7 @@ class JsonAnswer:
 class JsonRateLimit:
     """Answers a RateLimitRequest in protobuf's JSON mapping with a RateLimitResponse in it."""
 
-    def __init__(self, endpoint: RateLimitEndpoint) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
     async def decide_json(self, body: bytes, timeout_s: float | None = None) -> JsonAnswer:

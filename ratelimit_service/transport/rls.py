@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError
 
 from ratelimit_service.core.headers import HeaderNames, limit_headers
@@ -16,7 +15,6 @@ from ratelimit_service.core.judge import Decision
 from ratelimit_service.core.model import RateLimitRequest
 from ratelimit_service.errors import (
     DeadlineExceededError,
-    InternalError,
     InvalidRequestError,
     OverloadedError,
     ServiceError,
@@ -34,7 +32,21 @@ RATE_LIMIT_NAME: Final = rls_pb2.DESCRIPTOR.services_by_name["RateLimitService"]
 Parse: TypeAlias = Callable[[bytes], rls_pb2.RateLimitRequest]
 """Reads a message off a wire, or raises InvalidRequestError."""
 
-_log = structlog.get_logger(__name__)
+
+class Endpoint(Protocol):
+    """Answers ShouldRateLimit messages, whatever wire they come over."""
+
+    async def idle(self) -> None:
+        """Return once no call is under way."""
+
+    async def answer(
+        self, body: bytes, parse: Parse, timeout_s: float | None
+    ) -> rls_pb2.RateLimitResponse:
+        """Decide a call; ``timeout_s`` is what is left of its deadline, in seconds.
+
+        Raises a ServiceError, which has been counted.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +80,7 @@ class RateLimitEndpoint:
     async def answer(
         self, body: bytes, parse: Parse, timeout_s: float | None
     ) -> rls_pb2.RateLimitResponse:
-        """Decide a call; ``timeout_s`` is what is left of its deadline, in seconds.
-
-        Raises a ServiceError and nothing else; it has been counted.
-        """
+        """Decide a call; see Endpoint. Another error than a ServiceError is a defect."""
         domain = ""
         self._under_way += 1
         self._idle.clear()
@@ -85,10 +94,6 @@ class RateLimitEndpoint:
         except ServiceError as error:
             self._recorder.failed(domain, error.code.grpc_name)
             raise
-        except Exception as error:
-            _log.exception("a call failed because of a defect")
-            self._recorder.failed(domain, InternalError.code.grpc_name)
-            raise InternalError("internal error") from error
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -117,7 +122,7 @@ def parse_message(body: bytes) -> rls_pb2.RateLimitRequest:
         raise InvalidRequestError("the bytes are no RateLimitRequest") from error
 
 
-def rate_limit_handler(endpoint: RateLimitEndpoint) -> grpc.GenericRpcHandler:
+def rate_limit_handler(endpoint: Endpoint) -> grpc.GenericRpcHandler:
     """Return envoy.service.ratelimit.v3.RateLimitService over gRPC.
 
     It takes bytes: what the library cannot parse it answers with UNKNOWN and a traceback.

@@ -28,6 +28,7 @@ from ratelimit_service.health import Health
 from ratelimit_service.limiter import Limiter, LimiterOptions
 from ratelimit_service.pb import rls_pb2, rls_pb2_grpc
 from ratelimit_service.pb.ratelimit_descriptor_pb2 import RateLimitDescriptor
+from ratelimit_service.runtime.guard import Guard
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.telemetry.logs import configure_logs
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
@@ -72,7 +73,7 @@ async def service(tmp_path: Path) -> AsyncIterator[_Service]:
     recorder, health = PrometheusRecorder(), Health(HealthSettings())
     limiter = Limiter(_FailingStore(), recorder, LimiterOptions())
     limiter.apply(load_rules(RulesSettings(rules)))
-    endpoint = RateLimitEndpoint(limiter, recorder, AnswerOptions())
+    endpoint = Guard(RateLimitEndpoint(limiter, recorder, AnswerOptions()), recorder)
     app = service_app(JsonRateLimit(endpoint).decide_json, health, recorder.registry)
     loopback = TcpAddress("127.0.0.1", 0)
     async with AsyncExitStack() as stack:

@@ -17,11 +17,12 @@ from ratelimit_service.core.rules import RuleSet
 from ratelimit_service.health import RULES, STORE, Health
 from ratelimit_service.limiter import Limiter, LimiterOptions
 from ratelimit_service.pb import ratelimit_descriptor_pb2, rls_pb2, rls_pb2_grpc
+from ratelimit_service.runtime.guard import Guard
 from ratelimit_service.store.base import Store
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
 from ratelimit_service.transport.grpc_server import GrpcServer
-from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
+from ratelimit_service.transport.rls import AnswerOptions, Endpoint, RateLimitEndpoint
 from tests.core.rulesets import DOMAIN, limited, rule_set
 
 LOOPBACK: Final = TcpAddress("127.0.0.1", 0)
@@ -80,7 +81,7 @@ class Served:
     """A server that runs, and what it reports to."""
 
     server: GrpcServer
-    endpoint: RateLimitEndpoint
+    endpoint: Endpoint
     health: Health
     metrics: PrometheusRecorder
 
@@ -105,7 +106,7 @@ def build(setup: Setup) -> Served:
     if setup.rules is not None:
         limiter.apply(setup.rules)
         metrics.rules_loaded(setup.rules)
-    endpoint = RateLimitEndpoint(limiter, metrics, setup.answers)
+    endpoint = Guard(RateLimitEndpoint(limiter, metrics, setup.answers), metrics)
     health = Health(HealthSettings())
     return Served(GrpcServer(setup.grpc, endpoint, health), endpoint, health, metrics)
 
