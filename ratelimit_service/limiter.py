@@ -8,7 +8,7 @@ from typing import Final
 
 from ratelimit_service.core.judge import Decision, Modes, judge
 from ratelimit_service.core.model import RateLimitRequest
-from ratelimit_service.core.plan import Counting, make_plan
+from ratelimit_service.core.plan import Counting, forget_plans, make_plan
 from ratelimit_service.core.rules import RuleSet
 from ratelimit_service.errors import InvalidRequestError
 from ratelimit_service.store.base import Store
@@ -43,6 +43,7 @@ class Limiter:
     def apply(self, rules: RuleSet) -> None:
         """Bring rules into force, all at once; calls under way end by the old ones."""
         self._rules = rules
+        forget_plans()
         self._recorder.rules_loaded(rules)
 
     async def should_rate_limit(

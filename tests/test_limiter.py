@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ratelimit_service.core.judge import Code, Decision, Modes, Outcome
 from ratelimit_service.core.model import RateLimitRequest
 from ratelimit_service.core.plan import Charge, Counting
+from ratelimit_service.core.rules import Node, RuleSet
 from ratelimit_service.errors import InvalidRequestError, StoreUnavailableError
 from ratelimit_service.limiter import Limiter, LimiterOptions
 from ratelimit_service.store.memory import MemoryStore
@@ -120,3 +122,21 @@ async def test_new_rules_hold_from_the_next_call_on() -> None:
     second = await limiter.should_rate_limit(REQUEST)
 
     assert (first.overall, second.overall) == (Code.OK, Code.OVER_LIMIT)
+
+
+class Domains(dict[str, Node]):
+    """A dictionary that can be watched going."""
+
+
+async def test_rules_that_are_out_of_force_leave_the_memory() -> None:
+    limiter = Limiter(AskedStore(), NullRecorder(), LimiterOptions())
+    domains = Domains(rule_set(k=limited(2)).domains)
+    watched = weakref.ref(domains)
+    limiter.apply(RuleSet(domains))
+    del domains
+    await limiter.should_rate_limit(REQUEST)
+    assert watched() is not None
+
+    limiter.apply(rule_set(k=limited(1)))
+
+    assert watched() is None

@@ -17,7 +17,6 @@ from ratelimit_service.errors import InvalidRequestError
 REQUESTS: Final = "requests"
 """The measure that hits count."""
 
-
 REMEMBERED: Final = 8_192
 """How many descriptors' plans are remembered, the last used ones."""
 
@@ -141,6 +140,11 @@ def _plan_descriptor(
     counter = Counter(domain, match.path, limit.name, limit.unit.window_us)
     charge = Charge(counter, amount, limit.amount)
     return PlannedDescriptor(match.title, match.rule, limit, charge)
+
+
+def forget_plans() -> None:
+    """Let go of the plans that are remembered, and so of the rules that they come from."""
+    _plan_descriptor.cache_clear()
 
 
 def _require_exact_amounts(request: RateLimitRequest) -> None:
