@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Final
 
 from ratelimit_service.errors import OverloadedError, StoreTimeoutError, StoreUnavailableError
-from ratelimit_service.store.redis.link import CrossSlotError, Link, Reply, ScriptCall
+from ratelimit_service.store.redis.link import CrossSlotError, Link, Reply
 from ratelimit_service.store.redis.operation import Operation, compose, deliver
 from ratelimit_service.store.redis.pace import Pace
 from ratelimit_service.telemetry.recorder import Recorder
@@ -117,21 +117,21 @@ class Lane:
 
     async def _exchange(self, batch: Sequence[Operation]) -> None:
         """Send a batch, one call for each slot, and answer its operations."""
+        try:
+            await self._run(batch)
+        finally:
+            _fail(batch, StoreUnavailableError("the call to the store was broken off"))
+
+    async def _run(self, batch: Sequence[Operation]) -> None:
         by_slot: dict[int | None, list[Operation]] = {}
         for operation in batch:
             by_slot.setdefault(operation.slot, []).append(operation)
         time = self._time_argument()
         calls = [compose(operations, time) for operations in by_slot.values()]
-        try:
-            await self._run(calls, list(by_slot.values()))
-        finally:
-            _fail(batch, StoreUnavailableError("the call to the store was broken off"))
-
-    async def _run(self, calls: Sequence[ScriptCall], asked: Sequence[Sequence[Operation]]) -> None:
         started = perf_counter()
         replies = await self._link.run(self._name, calls)
         seconds = perf_counter() - started
-        for operations, reply in zip(asked, replies, strict=True):
+        for operations, reply in zip(by_slot.values(), replies, strict=True):
             self._settle(operations, reply, seconds)
 
     def _settle(
