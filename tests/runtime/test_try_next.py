@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.support.clock import start_early_in_a_minute
 from tests.support.ports import free_port
 from tests.support.processes import wait_until
 from tests.support.service import PROGRAM, Service
@@ -74,6 +75,7 @@ def test_the_printed_commands_work() -> None:
     with on_a_terminal() as terminal:
         wait_until(lambda: "Ctrl-C" in terminal.shown, "the text")
         wait_until(lambda: "the store answers" in terminal.shown, "ready")
+        start_early_in_a_minute()
         commands = re.findall(r"^    (\S.*)$", terminal.shown, re.MULTILINE)
         four_calls, over_grpc, rules, metrics = (shell(command) for command in commands)
 
