@@ -15,6 +15,7 @@ from typing import Final
 
 import pytest
 
+from tests.support.clock import start_early_in_a_minute
 from tests.support.service import Service
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
@@ -117,6 +118,7 @@ def test_the_service_starts_from_the_wheel_and_refuses(
     for name in [name for name in os.environ if name.startswith("PYTHON")]:
         monkeypatch.delenv(name)
     with Service(command=(installed.program, "serve")) as service:
+        start_early_in_a_minute()
         answers = [service.post_json(CALL).status for _ in range(4)]
         assert f"rules={installed.folder}" in service.output
         assert service.end() == 0
