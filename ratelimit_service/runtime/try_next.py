@@ -1,4 +1,4 @@
-"""What to type after a first start, for who serves the example rules on a terminal."""
+"""What to type after a first start, for who serves the example rules."""
 
 from __future__ import annotations
 
