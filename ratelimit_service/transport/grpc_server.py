@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from ratelimit_service.config.settings import Address, GrpcSettings, TcpAddress
 from ratelimit_service.errors import ListenError
 from ratelimit_service.health import Condition, Health, State
-from ratelimit_service.transport.addresses import check_free
+from ratelimit_service.listening import check_free
 from ratelimit_service.transport.client_names import ClientNames
 from ratelimit_service.transport.rls import (
     RATE_LIMIT_NAME,
