@@ -18,6 +18,7 @@ from ratelimit_service.config.settings import Address
 from ratelimit_service.pb import rls_pb2, rls_pb2_grpc
 from ratelimit_service.runtime.service import Service, running
 from tests.support.certificates import Authority
+from tests.support.cluster import Cluster
 from tests.support.ports import free_port
 from tests.support.sentinels import SENTINEL_SERVICE, Sentinels
 from tests.support.valkey import Standalone
@@ -265,6 +266,15 @@ async def test_the_store_is_found_by_sentinels(
     }
     async with serving(root | environment) as caller:
         assert await codes(caller, "one", calls=2) == ["OK", "OVER_LIMIT"]
+
+
+async def test_the_store_is_a_cluster(root: dict[str, str], cluster_servers: Cluster) -> None:
+    environment = {
+        "REDIS_URL": ",".join(map(str, cluster_servers.addresses)),
+        "REDIS_TYPE": "CLUSTER",
+    }
+    async with serving(root | environment) as caller:
+        assert await codes(caller, "one", "two", calls=2) == ["OK", "OVER_LIMIT"]
 
 
 async def test_refusals_are_remembered_in_a_near_cache(
