@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENVOY_VENV := .venv-envoy
-PROTOS := $(wildcard proto/ratelimit_service/pb/*.proto)
+PB := ratelimit_service/pb
+PROTOS := $(wildcard proto/$(PB)/*.proto)
+OUT ?= .
 ARGS ?=
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
@@ -33,7 +35,7 @@ run: $(VENV)/.installed ## Serve the example rules on the memory store
 	@$(BIN)/ratelimit-service serve --store memory:// $(ARGS)
 
 test: install ## Run every test but the slow ones
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: install ## Run the soaking and chaotic tests
 	@$(BIN)/pytest -m slow --timeout 900 $(ARGS)
@@ -41,11 +43,14 @@ test-slow: install ## Run the soaking and chaotic tests
 bench: install ## Measure, each figure as a ratio to a baseline of the same run
 	@$(BIN)/pytest -m bench -s --timeout 900 tests/bench $(ARGS)
 
-check: install ## Lint, check types and layers, and that generated code is current
+check: install ## Lint, check types, layers, and that generated code is current
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
+	@fresh=$$(mktemp -d) && trap "rm -rf $$fresh" EXIT && $(MAKE) --silent proto OUT=$$fresh && \
+		diff --recursive --brief --exclude __init__.py --exclude __pycache__ $$fresh/$(PB) $(PB) || \
+		{ echo "make: $(PB) is not what proto/ says; run make proto" >&2; exit 1; }
 
 format: install ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -54,7 +59,7 @@ format: install ## Format the code
 proto: install ## Generate ratelimit_service/pb from proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-		--python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
+		--python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) $(PROTOS)
 
 lock: ## Write requirements/ anew from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --extra tracing --group dev $(LOCK_FLAGS) -o requirements/dev.txt

@@ -12,7 +12,7 @@ from ratelimit_service.core.calendars import Calendar, Moment
 from ratelimit_service.core.judge import Decision, judge
 from ratelimit_service.core.model import RateLimitRequest
 from ratelimit_service.core.modes import Modes
-from ratelimit_service.core.plan import make_plan
+from ratelimit_service.core.plan import forget_plans, make_plan
 from ratelimit_service.core.rules import RuleSet
 from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import InvalidRequestError
@@ -60,6 +60,7 @@ class Limiter:
     def apply(self, rules: RuleSet) -> None:
         """Bring rules into force, all at once; calls under way end by the old ones."""
         self._rules = rules
+        forget_plans()
         self._recorder.rules_loaded(rules)
 
     async def should_rate_limit(
@@ -77,9 +78,7 @@ class Limiter:
 
     async def _decide(self, request: RateLimitRequest, timeout_s: float | None) -> Decision:
         rules, options = self.rules_in_force(), self._options
-        plan = make_plan(
-            rules, request, options.modes, Moment(options.now_us(), options.calendar)
-        )
+        plan = make_plan(rules, request, options.modes, Moment(options.now_us(), options.calendar))
         bound_s = options.timeout_s if timeout_s is None else min(timeout_s, options.timeout_s)
         counting = Counting.STRICT if plan.strict else options.counting
         outcomes = await self._store.charge(plan.charges, counting, bound_s)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.cluster import Cluster
 from tests.support.sentinels import Sentinels
 from tests.support.valkey import Standalone
+
+# gRPC writes what callers did, such as going away, among the results of the tests.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+# A busy machine is no defect of what is tested.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

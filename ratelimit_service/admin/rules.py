@@ -149,7 +149,8 @@ def _lines(report: _Report) -> Iterator[str]:
     if report.loaded_at is None:
         yield "# no rules in force yet"
         return
-    yield f"# {len(report.rules)} rules in force since {report.loaded_at}"
+    count = len(report.rules)
+    yield f"# {count} rule{'' if count == 1 else 's'} in force since {report.loaded_at}"
     for rule in report.rules:
         yield f"{_line(rule)}  # {rule.file}:{rule.line}"
 

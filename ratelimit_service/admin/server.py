@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
-import socket
-from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -16,6 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ratelimit_service.config.settings import Address, TcpAddress, UnixAddress
 from ratelimit_service.errors import ListenError
+from ratelimit_service.listening import check_free
 
 DRAIN_S: Final = 10.0
 """How long stop() waits for answers under way, in seconds."""
@@ -38,10 +34,10 @@ class HttpServer:
     async def start(self) -> None:
         """Listen. Raises ListenError when the address cannot be had."""
         address = self._address
+        check_free(address)
         await self._runner.setup()
         try:
             if isinstance(address, UnixAddress):
-                _refuse_served_socket(address.path)
                 await web.UnixSite(self._runner, address.path).start()
             else:
                 await web.TCPSite(self._runner, address.host, address.port).start()
@@ -49,7 +45,7 @@ class HttpServer:
                 self._address = TcpAddress(address.host, port)
         except OSError as error:
             await self._runner.cleanup()
-            raise ListenError(str(address), _reason(error)) from error
+            raise ListenError(str(address), "another process was faster") from error
 
     async def stop(self) -> None:
         """Take no more connections, and return when answers under way are sent."""
@@ -71,18 +67,6 @@ class HttpServer:
         await self.stop()
 
 
-def _refuse_served_socket(path: Path) -> None:
-    """Raise FileExistsError when something answers at the path; a dead socket may be replaced.
-
-    The event loop replaces any socket, also one that another process serves.
-    """
-    if not path.is_socket():
-        return
-    with socket.socket(socket.AF_UNIX) as probe, suppress(ConnectionRefusedError):
-        probe.connect(str(path))
-        raise FileExistsError(errno.EADDRINUSE, "")
-
-
 def _is_ours(record: logging.LogRecord) -> bool:
     """Keep what went wrong here; bytes that are no HTTP are the sender's, who gets a 400."""
     error = record.exc_info[1] if record.exc_info else None
@@ -90,10 +74,3 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 _LOGGER.addFilter(_is_ours)
-
-
-def _reason(error: OSError) -> str:
-    """Say in a few words what the system said; the library's text repeats the address."""
-    if error.errno and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)

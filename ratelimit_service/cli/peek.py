@@ -68,5 +68,5 @@ def _usage(status: rls_pb2.RateLimitResponse.DescriptorStatus) -> Usage:
 
 def _reason(target: str, error: grpc.RpcError) -> str:
     if isinstance(error, grpc.Call):
-        return f"{target} answered {error.code().name}: {error.details()}"
+        return f"{target} failed with {error.code().name}: {error.details()}"
     return f"{target} did not answer"

@@ -33,6 +33,8 @@ _FLAGS = {
 _EPILOG = """\
 Addresses are HOST:PORT or unix:/path. docs/configuration.md lists the environment variables."""
 
+_OTHER_ADDRESSES = "--grpc-address, --http-address and --admin-address choose others"
+
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its flags."""
@@ -70,7 +72,9 @@ def _serve(settings: Settings) -> int:
         run_until_signalled(settings)
     except StartError as error:
         return _fail(f"the rules cannot be loaded\n{error}", 1)
-    except (ListenError, SettingsError) as error:
+    except ListenError as error:
+        return _fail(f"{error}\n{_OTHER_ADDRESSES}", 1)
+    except SettingsError as error:
         return _fail(str(error), 1)
     return 0
 

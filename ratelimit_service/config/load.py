@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -82,6 +84,11 @@ def read_sources(settings: RulesSettings) -> tuple[Source, ...]:
 
 def check_sources(sources: Iterable[Source], *, merge_domains: bool) -> Checked:
     """Put files together to rules, or gather everything that is wrong with them."""
+    with _no_collections():
+        return _check_sources(sources, merge_domains=merge_domains)
+
+
+def _check_sources(sources: Iterable[Source], *, merge_domains: bool) -> Checked:
     files: list[ParsedFile] = []
     errors: list[ConfigError] = []
     for source in sources:
@@ -96,6 +103,21 @@ def check_sources(sources: Iterable[Source], *, merge_domains: bool) -> Checked:
     built = build_rules(files, merge_domains=merge_domains)
     errors += built.errors
     return Checked(None, tuple(errors)) if errors else Checked(built.rules, ())
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Look for no garbage meanwhile: large files make many objects, all of them in use.
+
+    Looking through them again and again would take most of the time of a load.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def digest(sources: Iterable[Source]) -> bytes:

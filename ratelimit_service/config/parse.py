@@ -38,7 +38,10 @@ def parse_file(content: bytes, file: str) -> ParsedFile | tuple[ConfigError, ...
         table = RuleFileTable.model_validate(document.tree)
     except ValidationError as invalid:
         details = invalid.errors(include_url=False, include_context=False)
-        errors += [_explain(detail, document.spot) for detail in details]
+        misspelled = {_meant(detail) for detail in details}
+        errors += [
+            _explain(detail, document.spot) for detail in details if detail["loc"] not in misspelled
+        ]
     if errors:
         return tuple(sorted(errors, key=lambda error: (error.place.line, error.place.column)))
     return ParsedFile(table, document.spot)
@@ -72,16 +75,31 @@ def _name(location: Location) -> str:
     return path.removeprefix(".") or "the file"
 
 
+def _meant(detail: ErrorDetails) -> Location | None:
+    """Return where the key stands that a misspelled one was meant to be.
+
+    That it is absent there is no error of its own.
+    """
+    if detail["type"] != "extra_forbidden":
+        return None
+    *parents, key = detail["loc"]
+    close = _close_key(key, _table_at(tuple(parents)))
+    return None if close is None else (*parents, close)
+
+
 def _unknown_key(location: Location) -> str:
     *parents, key = location
     table = _table_at(tuple(parents))
-    known = list(table.model_fields)
-    close = get_close_matches(str(key), known, n=1)
-    if close:
-        return f"unknown key `{key}`; did you mean `{close[0]}`?"
+    close = _close_key(key, table)
+    if close is not None:
+        return f"unknown key `{key}`; did you mean `{close}`?"
     if table is DescriptorTable and key in RateLimitTable.model_fields:
         return f"unknown key `{key}`; it belongs inside `rate_limit`"
-    return f"unknown key `{key}`; known here are {', '.join(known)}"
+    return f"unknown key `{key}`; known here are {', '.join(table.model_fields)}"
+
+
+def _close_key(key: str | int, table: type[Table]) -> str | None:
+    return next(iter(get_close_matches(str(key), table.model_fields, n=1)), None)
 
 
 def _table_at(location: Location) -> type[Table]:

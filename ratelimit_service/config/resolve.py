@@ -22,12 +22,12 @@ from ratelimit_service.config.settings import (
     RulesSettings,
     ServerTls,
     Settings,
-    StoreSettings,
     TcpAddress,
     UnixAddress,
 )
-from ratelimit_service.config.store_settings import store_settings, store_warnings
+from ratelimit_service.config.store_settings import store_settings
 from ratelimit_service.config.unsupported import ignored_variables, refuse_other_systems
+from ratelimit_service.config.unused import unused_variables
 from ratelimit_service.config.values import duration_s, header_name, ratio
 from ratelimit_service.core.modes import Modes
 from ratelimit_service.core.terms import Counting
@@ -44,13 +44,6 @@ _LEVELS: Final = {
     "fatal": "CRITICAL",
     "panic": "CRITICAL",
 }
-
-_SERVER_TLS: Final = (
-    "GRPC_SERVER_TLS_CERT",
-    "GRPC_SERVER_TLS_KEY",
-    "GRPC_CLIENT_TLS_CACERT",
-    "GRPC_CLIENT_TLS_SAN",
-)
 
 
 def load_settings(flags: Flags, environ: Mapping[str, str]) -> Settings:
@@ -78,7 +71,7 @@ def load_settings(flags: Flags, environ: Mapping[str, str]) -> Settings:
         logs=_logs(environment),
         tracing=environment.flag("TRACING_ENABLED"),
         drain_delay_s=_drain_delay_s(environment),
-        warnings=_warnings(store, environment),
+        warnings=(*ignored_variables(environment), *unused_variables(store, environment)),
     )
 
 
@@ -200,20 +193,3 @@ def _logs(environment: Environment) -> LogSettings:
 def _drain_delay_s(environment: Environment) -> float:
     text = environment.text("DRAIN_DELAY")
     return DEFAULT_DRAIN_DELAY_S if text is None else duration_s("DRAIN_DELAY", text)
-
-
-def _warnings(store: StoreSettings, environment: Environment) -> tuple[str, ...]:
-    found = [*ignored_variables(environment), *store_warnings(store, environment)]
-    if not environment.flag("GRPC_SERVER_USE_TLS"):
-        found += [
-            f"{name} has no effect without GRPC_SERVER_USE_TLS=true"
-            for name in _SERVER_TLS
-            if environment.text(name) is not None
-        ]
-    if environment.text("RUNTIME_ROOT") is None:
-        found += [
-            f"{name} has no effect without RUNTIME_ROOT"
-            for name in ("RUNTIME_SUBDIRECTORY", "RUNTIME_APPDIRECTORY")
-            if environment.text(name) is not None
-        ]
-    return tuple(found)

@@ -146,7 +146,7 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """When the service counts as ready, beyond having a store that answers."""
+    """What the health check asks for, beyond background tasks that run."""
 
     needs_rules: bool = False
     needs_store_connection: bool = False

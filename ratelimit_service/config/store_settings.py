@@ -56,35 +56,6 @@ def store_settings(flag: str | None, environment: Environment) -> StoreSettings:
     )
 
 
-def store_warnings(settings: StoreSettings, environment: Environment) -> tuple[str, ...]:
-    """Name the REDIS_* variables that say something of a store or of TLS that is not used."""
-    if settings.kind is StoreKind.MEMORY:
-        names: tuple[str, ...] = (*_ONLY_REDIS, *_ONLY_TLS)
-        reason = "counters are kept in memory, since neither --store nor REDIS_URL names Redis"
-    elif settings.tls is None:
-        names, reason = _ONLY_TLS, "the store is reached without TLS; set REDIS_TLS=true"
-    else:
-        return ()
-    given = (name for name in names if environment.text(name) is not None)
-    return tuple(f"{name} has no effect: {reason}" for name in given)
-
-
-_ONLY_REDIS: Final = (
-    "REDIS_AUTH",
-    "REDIS_SENTINEL_AUTH",
-    "REDIS_SOCKET_TYPE",
-    "REDIS_TIMEOUT",
-    "REDIS_TLS",
-    "REDIS_TYPE",
-)
-_ONLY_TLS: Final = (
-    "REDIS_TLS_CACERT",
-    "REDIS_TLS_CLIENT_CERT",
-    "REDIS_TLS_CLIENT_KEY",
-    "REDIS_TLS_SKIP_HOSTNAME_VERIFICATION",
-)
-
-
 def _target(flag: str | None, environment: Environment) -> StoreTarget:
     if flag is not None:
         return parse_store_url(FLAG, flag)

@@ -12,6 +12,7 @@ _PROMETHEUS: Final = "metrics are always served at /metrics of the HTTP address"
 _PER_SECOND: Final = "limits per second are counted in the same store as the others"
 _MEMCACHE: Final = "there is no memcache store"
 _PIPELINE: Final = "calls that wait for the store are sent together without this setting"
+_POOL: Final = "a call waits for a free connection until its deadline"
 _XDS: Final = "rules come from files"
 _TRACING: Final = "tracing is set by the OTEL_* variables"
 
@@ -31,6 +32,8 @@ IGNORED: Final = {
     "REDIS_PERSECOND": _PER_SECOND,
     "REDIS_PERSECOND_": _PER_SECOND,
     "REDIS_PIPELINE_": _PIPELINE,
+    "REDIS_USE_EXPLICIT_PIPELINE": _PIPELINE,
+    "REDIS_POOL_ON_EMPTY_": _POOL,
     "MEMCACHE_": _MEMCACHE,
     "CONFIG_GRPC_XDS_": _XDS,
     "XDS_CLIENT_": _XDS,

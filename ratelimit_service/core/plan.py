@@ -115,6 +115,11 @@ def _charge(owner: Owner, limit: Limit, amount: int, policy: Policy) -> Charge:
     return Charge(owner.counter(limit), amount, limit.cap, terms)
 
 
+def forget_plans() -> None:
+    """Let go of the plans that are remembered, and so of the rules that they come from."""
+    _plan_descriptor.cache_clear()
+
+
 def _require_exact_amounts(request: RateLimitRequest) -> None:
     for index, descriptor in enumerate(request.descriptors):
         hits = request.hits if descriptor.hits is None else descriptor.hits

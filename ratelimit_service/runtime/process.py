@@ -69,6 +69,7 @@ def _announce(settings: Settings, service: Service) -> None:
         store=settings.store.kind.value,
         rules=str(settings.rules.path),
     )
-    if sys.stdout.isatty() and settings.rules.path == example_rules():
+    # Logs go to standard error; who has them as JSON has no person reading along.
+    if settings.rules.path == example_rules() and not settings.logs.json:
         sys.stdout.write(try_next(service))
         sys.stdout.flush()

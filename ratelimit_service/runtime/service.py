@@ -77,7 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         view = partial(_report, limiter, watcher)
         app = admin_app(settings.admin_address, view, metrics.registry)
         admin = await stack.enter_async_context(HttpServer(settings.admin_address, app))
-        app = service_app(JsonRateLimit(endpoint, recorder).decide_json, health, metrics.registry)
+        app = service_app(JsonRateLimit(endpoint).decide_json, health, metrics.registry)
         http = await stack.enter_async_context(HttpServer(settings.http_address, app))
         interceptors = () if tracing is None else (TraceContext(tracing),)
         reserver = Reserver(limiter, reservations, recorder, _reserver_options(settings))

@@ -1,4 +1,4 @@
-"""What to type after a first start, for who serves the example rules on a terminal."""
+"""What to type after a first start, for who serves the example rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from ratelimit_service.config.settings import Address, UnixAddress
 from ratelimit_service.runtime.service import Service
-from ratelimit_service.transport.grpc_server import RATE_LIMIT_NAME
+from ratelimit_service.transport.rls import RATE_LIMIT_NAME
 
 _BODY: Final = json.dumps(
     {"domain": "demo", "descriptors": [{"entries": [{"key": "user", "value": "ann"}]}]},

@@ -17,21 +17,23 @@ from grpc_reflection.v1alpha import reflection
 from ratelimit_service.config.settings import Address, GrpcSettings, TcpAddress
 from ratelimit_service.errors import ListenError
 from ratelimit_service.health import Condition, Health, State
-from ratelimit_service.pb import decision_pb2, decision_pb2_grpc, rls_pb2, rls_pb2_grpc
+from ratelimit_service.listening import check_free
+from ratelimit_service.pb import decision_pb2, decision_pb2_grpc
 from ratelimit_service.reserver import Reserver
-from ratelimit_service.transport.addresses import check_free
 from ratelimit_service.transport.calls import Calls
 from ratelimit_service.transport.client_names import ClientNames
 from ratelimit_service.transport.reservations import DecisionServicer
-from ratelimit_service.transport.rls import RateLimitEndpoint, RateLimitServicer
+from ratelimit_service.transport.rls import (
+    RATE_LIMIT_NAME,
+    RateLimitEndpoint,
+    rate_limit_handler,
+)
 from ratelimit_service.transport.tls import server_credentials
 
 DRAIN_S: Final = 10.0
 """How long stop() waits for calls under way, in seconds; each has a shorter deadline."""
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
-
-RATE_LIMIT_NAME: Final = rls_pb2.DESCRIPTOR.services_by_name["RateLimitService"].full_name
 
 DECISION_NAME: Final = decision_pb2.DESCRIPTOR.services_by_name["DecisionService"].full_name
 
@@ -126,9 +128,7 @@ class GrpcServer:
             interceptors=[*([ClientNames(names)] if names else []), *self._interceptors],
             options=[*_OPTIONS, *_age_options(self._settings)],
         )
-        rls_pb2_grpc.add_RateLimitServiceServicer_to_server(
-            RateLimitServicer(self._endpoints.rate_limit), server
-        )
+        server.add_generic_rpc_handlers((rate_limit_handler(self._endpoints.rate_limit),))
         decision_pb2_grpc.add_DecisionServiceServicer_to_server(
             DecisionServicer(self._endpoints.reserver, self._endpoints.calls), server
         )

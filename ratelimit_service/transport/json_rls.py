@@ -11,7 +11,6 @@ from google.protobuf import json_format
 
 from ratelimit_service.errors import InvalidRequestError, ServiceError
 from ratelimit_service.pb import rls_pb2
-from ratelimit_service.telemetry.recorder import Recorder
 from ratelimit_service.transport.rls import RateLimitEndpoint
 
 MAX_DEPTH: Final = 20
@@ -30,9 +29,8 @@ class JsonAnswer:
 class JsonRateLimit:
     """Answers a RateLimitRequest in protobuf's JSON mapping with a RateLimitResponse in it."""
 
-    def __init__(self, endpoint: RateLimitEndpoint, recorder: Recorder) -> None:
+    def __init__(self, endpoint: RateLimitEndpoint) -> None:
         self._endpoint = endpoint
-        self._recorder = recorder
 
     async def decide_json(self, body: bytes, timeout_s: float | None = None) -> JsonAnswer:
         """Answer 200 for OK and 429 for OVER_LIMIT.
@@ -41,7 +39,7 @@ class JsonRateLimit:
         object of ``code`` and ``message``. Raises nothing.
         """
         try:
-            response = await self._endpoint.answer(self._read(body), timeout_s)
+            response = await self._endpoint.answer(body, parse_json, timeout_s)
         except ServiceError as error:
             document = {"code": error.code.grpc_name, "message": str(error)}
             return JsonAnswer(error.code.http_status, json.dumps(document).encode())
@@ -49,17 +47,12 @@ class JsonRateLimit:
         status = HTTPStatus.TOO_MANY_REQUESTS if over else HTTPStatus.OK
         return JsonAnswer(status, json_format.MessageToJson(response, indent=None).encode())
 
-    def _read(self, body: bytes) -> rls_pb2.RateLimitRequest:
-        try:
-            return _parse(body)
-        except (json_format.ParseError, ValueError, RecursionError) as error:
-            self._recorder.failed("", InvalidRequestError.code.grpc_name)
-            reason = str(error)[:MAX_REASON_LENGTH]
-            raise InvalidRequestError(
-                f"the body is no RateLimitRequest in JSON: {reason}"
-            ) from error
 
-
-def _parse(body: bytes) -> rls_pb2.RateLimitRequest:
+def parse_json(body: bytes) -> rls_pb2.RateLimitRequest:
+    """Read a request in protobuf's JSON mapping. Raises InvalidRequestError."""
     message = rls_pb2.RateLimitRequest()
-    return json_format.Parse(body.decode(), message, max_recursion_depth=MAX_DEPTH)
+    try:
+        return json_format.Parse(body.decode(), message, max_recursion_depth=MAX_DEPTH)
+    except (json_format.ParseError, ValueError, RecursionError) as error:
+        reason = str(error)[:MAX_REASON_LENGTH]
+        raise InvalidRequestError(f"the body is no RateLimitRequest in JSON: {reason}") from error

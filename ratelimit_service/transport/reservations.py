@@ -91,7 +91,7 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
     ) -> _Response:
         timeout_s = context.time_remaining()
         try:
-            with self._calls.call(domain, timeout_s):
+            with self._calls.call(timeout_s, domain):
                 return await work(Caller(caller_of(context.auth_context()), timeout_s))
         except ServiceError as error:
             await context.abort(grpc.StatusCode[error.code.grpc_name], str(error))

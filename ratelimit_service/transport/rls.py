@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from ratelimit_service.core.headers import HeaderNames, limit_headers
 from ratelimit_service.core.judge import Decision
 from ratelimit_service.core.model import RateLimitRequest
-from ratelimit_service.errors import ServiceError
+from ratelimit_service.errors import InvalidRequestError, ServiceError
 from ratelimit_service.limiter import Limiter
-from ratelimit_service.pb import rls_pb2, rls_pb2_grpc
+from ratelimit_service.pb import rls_pb2
 from ratelimit_service.transport.calls import Calls
 from ratelimit_service.transport.codec import decode_request, encode_decision
 from ratelimit_service.transport.dynamic_metadata import encode_dynamic_metadata
+
+RATE_LIMIT_NAME: Final = rls_pb2.DESCRIPTOR.services_by_name["RateLimitService"].full_name
+
+Parse: TypeAlias = Callable[[bytes], rls_pb2.RateLimitRequest]
+"""Reads a message off a wire, or raises InvalidRequestError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +45,15 @@ class RateLimitEndpoint:
         self._options = options
 
     async def answer(
-        self, message: rls_pb2.RateLimitRequest, timeout_s: float | None
+        self, body: bytes, parse: Parse, timeout_s: float | None
     ) -> rls_pb2.RateLimitResponse:
         """Decide a call; ``timeout_s`` is what is left of its deadline, in seconds.
 
         Raises a ServiceError and nothing else; it has been counted.
         """
-        with self._calls.call(message.domain, timeout_s):
+        with self._calls.call(timeout_s) as call:
+            message = parse(body)
+            call.domain = message.domain
             request = decode_request(message)
             decision = await self._limiter.should_rate_limit(request, timeout_s)
             return self._encode(request, decision)
@@ -57,19 +67,30 @@ class RateLimitEndpoint:
         return message
 
 
-class RateLimitServicer(rls_pb2_grpc.RateLimitServiceServicer):
-    """envoy.service.ratelimit.v3.RateLimitService over gRPC."""
+def parse_message(body: bytes) -> rls_pb2.RateLimitRequest:
+    """Read a request as gRPC carries it. Raises InvalidRequestError."""
+    try:
+        return rls_pb2.RateLimitRequest.FromString(body)
+    except DecodeError as error:
+        raise InvalidRequestError("the bytes are no RateLimitRequest") from error
 
-    def __init__(self, endpoint: RateLimitEndpoint) -> None:
-        self._endpoint = endpoint
 
-    async def ShouldRateLimit(  # noqa: N802 - the method's name on the wire
-        self,
-        request: rls_pb2.RateLimitRequest,
-        context: grpc.aio.ServicerContext[rls_pb2.RateLimitRequest, rls_pb2.RateLimitResponse],
+def rate_limit_handler(endpoint: RateLimitEndpoint) -> grpc.GenericRpcHandler:
+    """Return envoy.service.ratelimit.v3.RateLimitService over gRPC.
+
+    It takes bytes: what the library cannot parse it answers with UNKNOWN and a traceback.
+    """
+
+    async def should_rate_limit(
+        body: bytes, context: grpc.aio.ServicerContext[bytes, rls_pb2.RateLimitResponse]
     ) -> rls_pb2.RateLimitResponse:
-        """Answer within the caller's deadline, or end the call with a status and a text."""
         try:
-            return await self._endpoint.answer(request, context.time_remaining())
+            return await endpoint.answer(body, parse_message, context.time_remaining())
         except ServiceError as error:
             return await context.abort(grpc.StatusCode[error.code.grpc_name], str(error))
+
+    method: grpc.RpcMethodHandler[bytes, rls_pb2.RateLimitResponse]
+    method = grpc.unary_unary_rpc_method_handler(
+        should_rate_limit, response_serializer=rls_pb2.RateLimitResponse.SerializeToString
+    )
+    return grpc.method_handlers_generic_handler(RATE_LIMIT_NAME, {"ShouldRateLimit": method})

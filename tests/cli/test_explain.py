@@ -104,7 +104,7 @@ def test_a_target_that_is_away_is_told(capsys: pytest.CaptureFixture[str]) -> No
     code = explain("--domain", "demo", "--descriptor", "user=a", "--target", target)
 
     assert code == 1
-    assert f"explain: {target} answered UNAVAILABLE" in capsys.readouterr().err
+    assert f"explain: {target} failed with UNAVAILABLE" in capsys.readouterr().err
 
 
 def test_live_usage_is_told_and_not_charged(

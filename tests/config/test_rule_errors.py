@@ -91,7 +91,7 @@ CASES = {
     ),
     "misspelled key of replaces": (
         HEAD + "- key: a\n  rate_limit: {unlimited: true, replaces: [{nam: x}]}\n",
-        "4:44 descriptors[0].rate_limit.replaces[0].name: empty entry",
+        "4:45 unknown key `nam`; did you mean `name`?",
     ),
     "key one level too high": (
         HEAD + "- key: a\n  requests_per_unit: 1\n",
@@ -203,6 +203,19 @@ def test_all_errors_of_a_file_are_named_in_order(tmp_path: Path) -> None:
     )
 
     assert [error.split(" ")[0] for error in errors] == ["3:8", "5:22", "5:49", "6:3"]
+
+
+def test_a_misspelled_key_is_not_missed_too(tmp_path: Path) -> None:
+    text = "domian: d\ndescriptors:\n- value: v\n  kye: k\n  rate_limit: {unt: day}\n- value: w\n"
+
+    errors = errors_of(tmp_path, text)
+
+    assert [error.split("; ")[0] for error in errors] == [
+        "1:1 unknown key `domian`",
+        "4:3 unknown key `kye`",
+        "5:16 unknown key `unt`",
+        "6:3 descriptors[1].key: a descriptor has an empty key",
+    ]
 
 
 def test_all_errors_of_all_files_are_gathered(tmp_path: Path) -> None:

@@ -138,12 +138,18 @@ def test_behaviour() -> None:
 
 
 def test_headers_are_named_where_they_are_enabled() -> None:
-    names = {"LIMIT_LIMIT_HEADER": "x-limit", "LIMIT_RESET_HEADER": "x-reset"}
+    enabled = {"LIMIT_RESPONSE_HEADERS_ENABLED": "true"}
+    names = {
+        "LIMIT_LIMIT_HEADER": "x-limit",
+        "LIMIT_REMAINING_HEADER": "x-left",
+        "LIMIT_RESET_HEADER": "x-reset",
+    }
 
     assert settings(names).headers is None
-    assert settings({**names, "LIMIT_RESPONSE_HEADERS_ENABLED": "true"}).headers == HeaderSettings(
-        limit="x-limit", remaining="RateLimit-Remaining", reset="x-reset"
+    assert settings(enabled).headers == HeaderSettings(
+        limit="RateLimit-Limit", remaining="RateLimit-Remaining", reset="RateLimit-Reset"
     )
+    assert settings({**names, **enabled}).headers == HeaderSettings("x-limit", "x-left", "x-reset")
 
 
 def test_server_tls(tmp_path: Path) -> None:
@@ -302,9 +308,45 @@ def test_what_has_no_effect_is_said() -> None:
     assert not any("s3cret" in warning for warning in warnings)
 
 
-def test_tls_that_is_not_used_is_said() -> None:
-    environ = {"REDIS_URL": "h", "REDIS_TLS_CACERT": "/gone"}
+UNUSED = {
+    "REDIS_TLS_CACERT": ({"REDIS_URL": "h"}, ": the store is reached without TLS; set REDIS_TLS"),
+    "REDIS_SENTINEL_AUTH": ({"REDIS_URL": "h"}, ": no sentinels are asked for the store"),
+    "CACHE_KEY_PREFIX": ({}, ": counters are kept in memory; name Redis by --store or REDIS_URL"),
+    "LOCAL_CACHE_SIZE_IN_BYTES": ({}, ": counters are kept in memory"),
+    "REDIS_POOL_SIZE": ({}, ": counters are kept in memory"),
+    "REDIS_HEALTH_CHECK_ACTIVE_CONNECTION": ({}, ": counters are kept in memory"),
+    "GRPC_PORT": ({"GRPC_UDS": "/run/rl.sock"}, " beside GRPC_UDS"),
+    "GRPC_MAX_CONNECTION_AGE_GRACE": ({}, " without GRPC_MAX_CONNECTION_AGE"),
+    "RUNTIME_WATCH_ROOT": ({}, " without RUNTIME_ROOT"),
+    "LIMIT_REMAINING_HEADER": ({}, " without LIMIT_RESPONSE_HEADERS_ENABLED=true"),
+}
+USABLE = {"RUNTIME_WATCH_ROOT": "1", "GRPC_MAX_CONNECTION_AGE_GRACE": "1s"}
 
-    (warning,) = settings(environ).warnings
 
-    assert warning.startswith("REDIS_TLS_CACERT has no effect: the store is reached without TLS")
+@pytest.mark.parametrize("name", UNUSED)
+def test_what_other_settings_leave_nothing_to_do_is_said(name: str) -> None:
+    others, reason = UNUSED[name]
+
+    (warning,) = settings({name: USABLE.get(name, "1"), **others}).warnings
+
+    assert warning.startswith(f"{name} has no effect{reason}")
+
+
+def test_what_has_an_effect_is_not_warned_of() -> None:
+    environ = {
+        "REDIS_URL": "mymaster,h:1",
+        "REDIS_TYPE": "sentinel",
+        "REDIS_SENTINEL_AUTH": "pw",
+        "REDIS_POOL_SIZE": "1",
+        "CACHE_KEY_PREFIX": "x",
+        "LOCAL_CACHE_SIZE_IN_BYTES": "1",
+        "GRPC_PORT": "1",
+        "GRPC_MAX_CONNECTION_AGE": "1h",
+        "GRPC_MAX_CONNECTION_AGE_GRACE": "1s",
+        "RUNTIME_ROOT": "/x",
+        "RUNTIME_WATCH_ROOT": "1",
+        "LIMIT_RESPONSE_HEADERS_ENABLED": "1",
+        "LIMIT_REMAINING_HEADER": "x",
+    }
+
+    assert settings(environ).warnings == ()

@@ -218,6 +218,12 @@ def test_an_override_takes_the_place_of_any_rule(key: str) -> None:
     assert [(charge.amount, charge.cap.limit) for charge in made.charges] == [(3, 5)]
 
 
+def test_an_override_may_only_look() -> None:
+    made = plan(rule_set(k=limited()), descriptor("k", 0, OVERRIDE), hits=7)
+
+    assert [(charge.amount, charge.cap.limit) for charge in made.charges] == [(0, 5)]
+
+
 def test_an_override_is_not_used_in_a_domain_without_rules() -> None:
     made = plan(rule_set(k=limited()), descriptor("k", 3, OVERRIDE), domain="other")
 

@@ -34,15 +34,6 @@ def test_configurations_shown_are_cut_from_the_files(page: Path) -> None:
         assert any(block in text for text in shipped), block
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)]+)\)", page.read_text())
-
-    assert links
-    for link in links:
-        assert link.startswith("https://") or (page.parent / link).exists(), link
-
-
 def test_the_local_trial_makes_a_configuration_that_envoy_accepts(tmp_path: Path) -> None:
     (command,) = _commands("sed")
     made = tmp_path / "envoy.yaml"

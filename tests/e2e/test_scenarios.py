@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.clock import start_early_in_a_minute
 from tests.support.envoy import Config, Envoy, Hosts
 from tests.support.processes import wait_until
 from tests.support.service import Service
@@ -155,7 +155,7 @@ def test_quotas_refuse_once_all_of_them_are_over(envoy: Envoy) -> None:
 
 def test_a_token_quota_of_two_a_minute_refuses_the_fourth_call(envoy: Envoy) -> None:
     """Each call looks, and is charged one token when it is over."""
-    _start_early_in_a_minute()
+    start_early_in_a_minute()
 
     # At exactly 2 of 2 a look still passes, so a third call goes through and is charged.
     assert [_call_and_charge(envoy) for _ in range(4)] == [200, 200, 200, 429]
@@ -168,15 +168,6 @@ def _call_and_charge(envoy: Envoy) -> int:
     answer = envoy.call("/token-quota")
     wait_until(lambda: envoy.statistic(decisions) == before + 2, "looked and charged")
     return answer.status
-
-
-def _start_early_in_a_minute() -> None:
-    """Wait for the next minute when fewer than 5 seconds of this one are left.
-
-    This scenario is about a minute's window, which service and store take from the clock of
-    this machine. The test takes far less than 5 seconds.
-    """
-    wait_until(lambda: time.time() % 60 < 55, "early in a minute")
 
 
 def test_a_detailed_metric_names_the_values_of_the_caller(envoy: Envoy, service: Service) -> None:

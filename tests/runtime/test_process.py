@@ -12,6 +12,7 @@ import pytest
 
 from ratelimit_service.config.settings import Address, UnixAddress
 from ratelimit_service.pb import rls_pb2, rls_pb2_grpc
+from tests.support.clock import start_early_in_a_minute
 from tests.support.processes import wait_until
 from tests.support.service import Service
 from tests.support.valkey import Standalone
@@ -62,6 +63,7 @@ def test_it_starts_decides_on_every_edge_and_ends_well(rules: Path) -> None:
 
 def test_without_flags_the_example_rules_are_served_from_memory() -> None:
     with Service() as service:
+        start_early_in_a_minute()
         codes = [service.post_json(CALL).status for _ in range(4)]
         assert service.end() == 0
 

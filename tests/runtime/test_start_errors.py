@@ -43,7 +43,9 @@ def test_a_taken_port() -> None:
         taken = f"127.0.0.1:{listener.getsockname()[1]}"
         ended = serve("--grpc-address", taken)
 
-    assert complaint(ended) == f"cannot listen on {taken}: Address already in use"
+    reason, advice = complaint(ended).splitlines()
+    assert reason == f"cannot listen on {taken}: Address already in use"
+    assert "--grpc-address" in advice
 
 
 def test_wrong_rules_are_all_named(tmp_path: Path) -> None:

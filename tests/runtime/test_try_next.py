@@ -1,4 +1,4 @@
-"""What a first start prints on a terminal works as it is printed."""
+"""What a first start prints works as it is printed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from ratelimit_service.resources import example_rules
+from tests.support.clock import start_early_in_a_minute
 from tests.support.ports import free_port
 from tests.support.processes import wait_until
 from tests.support.service import PROGRAM, Service
@@ -74,6 +77,7 @@ def test_the_printed_commands_work() -> None:
     with on_a_terminal() as terminal:
         wait_until(lambda: "Ctrl-C" in terminal.shown, "the text")
         wait_until(lambda: "the store answers" in terminal.shown, "ready")
+        start_early_in_a_minute()
         commands = re.findall(r"^    (\S.*)$", terminal.shown, re.MULTILINE)
         four_calls, over_grpc, rules, metrics = (shell(command) for command in commands)
 
@@ -83,8 +87,18 @@ def test_the_printed_commands_work() -> None:
     assert "ratelimit_decisions_total" in metrics
 
 
-def test_nothing_is_printed_where_no_terminal_is() -> None:
-    with Service() as service:
+@pytest.mark.parametrize(
+    ("rules", "environment", "printed"),
+    [
+        (None, {}, True),
+        (None, {"LOG_FORMAT": "json"}, False),
+        (example_rules() / "demo.yaml", {}, False),
+    ],
+)
+def test_who_serves_the_examples_is_told_what_to_try(
+    rules: Path | None, environment: Mapping[str, str], *, printed: bool
+) -> None:
+    with Service(rules, environment=environment) as service:
         service.end()
 
-        assert "Try next" not in service.output
+        assert ("Try next" in service.output) is printed

@@ -76,7 +76,7 @@ async def service(tmp_path: Path) -> AsyncIterator[_Service]:
     limiter.apply(load_rules(RulesSettings(rules)))
     calls = Calls(recorder)
     endpoint = RateLimitEndpoint(limiter, calls, AnswerOptions())
-    app = service_app(JsonRateLimit(endpoint, recorder).decide_json, health, recorder.registry)
+    app = service_app(JsonRateLimit(endpoint).decide_json, health, recorder.registry)
     loopback = TcpAddress("127.0.0.1", 0)
     async with AsyncExitStack() as stack:
         server = GrpcServer(GrpcSettings(loopback), Endpoints(calls, endpoint), health)

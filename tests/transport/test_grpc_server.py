@@ -22,7 +22,7 @@ from ratelimit_service.errors import (
     StoreUnavailableError,
 )
 from ratelimit_service.pb import ratelimit_descriptor_pb2, rls_pb2, rls_pb2_grpc
-from ratelimit_service.transport.rls import AnswerOptions
+from ratelimit_service.transport.rls import AnswerOptions, parse_message
 from tests.transport.serving import (
     DEADLINE_S,
     LOOPBACK,
@@ -171,14 +171,25 @@ async def test_a_defect_is_logged_and_counted_and_the_next_call_is_answered() ->
         assert (await stub.ShouldRateLimit(request())).overall_code == OK
 
 
-async def test_bytes_that_are_no_message_end_their_call_alone() -> None:
+async def test_bytes_that_are_no_message_are_refused_and_counted() -> None:
     async with serving() as served, grpc.aio.insecure_channel(str(served.address)) as channel:
         raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
-        code, _ = await failing(raw(b"\xff\xff\xff"))
-        assert code in {Code.INTERNAL, Code.INVALID_ARGUMENT, Code.UNKNOWN}
+        assert await failing(raw(b"\xff\xff\xff")) == (
+            Code.INVALID_ARGUMENT,
+            "the bytes are no RateLimitRequest",
+        )
+        assert served.errors("INVALID_ARGUMENT") == 1
 
         answer = rls_pb2.RateLimitResponse.FromString(await raw(request().SerializeToString()))
         assert answer.overall_code == OK
+
+
+async def test_an_unknown_method_ends_its_call_alone() -> None:
+    async with serving() as served, grpc.aio.insecure_channel(str(served.address)) as channel:
+        raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"{METHOD}s")
+        code, _ = await failing(raw(b""))
+
+    assert code is Code.UNIMPLEMENTED
 
 
 async def test_a_message_that_is_too_large_ends_its_call_alone() -> None:
@@ -222,7 +233,7 @@ async def test_the_store_is_given_what_is_left_of_the_callers_deadline() -> None
 async def test_a_call_that_came_too_late_charges_nothing() -> None:
     async with serving() as served, calling(served) as stub:
         with pytest.raises(DeadlineExceededError):
-            await served.endpoint.answer(request(), 0.0)
+            await served.endpoint.answer(b"", parse_message, 0.0)
 
         assert served.errors("DEADLINE_EXCEEDED") == 1
         assert (await stub.ShouldRateLimit(request())).statuses[0].limit_remaining == 1
@@ -272,6 +283,28 @@ async def test_old_connections_are_ended_without_failing_a_call() -> None:
                 await channel.wait_for_state_change(state)
 
         assert (await stub.ShouldRateLimit(request())).statuses[0].limit_remaining == 0
+
+
+@pytest.mark.slow
+async def test_gateways_may_ping_every_ten_seconds_without_calling() -> None:
+    """A server that takes this for abuse ends the connection with the third ping."""
+    options = [
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    async with (
+        serving() as served,
+        grpc.aio.insecure_channel(str(served.address), options=options) as channel,
+    ):
+        stub = rls_pb2_grpc.RateLimitServiceStub(channel)
+        await stub.ShouldRateLimit(request())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(
+                channel.wait_for_state_change(grpc.ChannelConnectivity.READY), timeout=65
+            )
+
+        assert (await stub.ShouldRateLimit(request())).overall_code == OK
 
 
 async def test_stopping_lets_calls_under_way_finish_and_takes_no_more() -> None:

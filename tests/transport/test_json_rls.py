@@ -18,8 +18,7 @@ REQUEST: dict[str, object] = {"domain": "d", "descriptors": [DESCRIPTOR]}
 
 
 def edge(setup: Setup | None = None) -> JsonRateLimit:
-    served = build(setup or Setup())
-    return JsonRateLimit(served.endpoint, served.metrics)
+    return JsonRateLimit(build(setup or Setup()).endpoint)
 
 
 async def ask(json_edge: JsonRateLimit, document: object) -> tuple[int, dict[str, object]]:
@@ -152,7 +151,7 @@ async def test_errors_have_their_http_status(error: Exception, status: int, code
 async def test_a_body_that_cannot_be_read_is_counted() -> None:
     served = build(Setup())
 
-    await JsonRateLimit(served.endpoint, served.metrics).decide_json(b"no json")
+    await JsonRateLimit(served.endpoint).decide_json(b"no json")
 
     assert served.errors("INVALID_ARGUMENT") == 1
 

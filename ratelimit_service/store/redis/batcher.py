@@ -14,6 +14,7 @@ from ratelimit_service.errors import OverloadedError, StoreTimeoutError, StoreUn
 from ratelimit_service.store.redis.errand import Errand
 from ratelimit_service.store.redis.link import CrossSlotError, Link, Reply, ScriptCall
 from ratelimit_service.store.redis.operation import Operation, compose, deliver
+from ratelimit_service.store.redis.pace import Pace
 from ratelimit_service.telemetry.recorder import Recorder
 
 BATCH_CHARGES: Final = 256
@@ -22,8 +23,8 @@ BATCH_CHARGES: Final = 256
 WAITING_CHARGES: Final = 16_384
 """More charges than this do not wait for one node."""
 
-LINGER_S: Final = 0.001
-"""How long the first operation that came during a call waits for others to join it."""
+LINGER_S: Final = 0.004
+"""No operation waits longer than this for others to join it, once it could be sent."""
 
 
 Item: TypeAlias = Operation | Errand
@@ -32,7 +33,7 @@ Item: TypeAlias = Operation | Errand
 class Lane:
     """The way to one node: at most one pipeline under way, and the items that wait for it.
 
-    An item that finds nothing under way goes out at once. Its answer gets what its script
+    An item that finds the lane idle goes out at once. Its answer gets what its script
     replied, or a StoreUnavailableError. Operations of a slot go in one call, each errand in
     one of its own.
     """
@@ -46,7 +47,10 @@ class Lane:
         self._time_argument = time_argument
         self._waiting: OrderedDict[Item, None] = OrderedDict()
         self._waiting_charges = 0
+        self._pace = Pace()
         self._first_came = 0.0
+        self._last_returned = -LINGER_S
+        self._enough: asyncio.Event | None = None
         self._pump: asyncio.Task[None] | None = None
 
     def require_room(self, weight: int) -> None:
@@ -61,6 +65,8 @@ class Lane:
             self._first_came = perf_counter()
         self._waiting[item] = None
         self._waiting_charges += item.weight
+        if self._enough is not None and self._is_enough():
+            self._enough.set()
         if self._pump is None or self._pump.done():
             self._pump = asyncio.get_running_loop().create_task(self._send_all())
 
@@ -82,15 +88,28 @@ class Lane:
 
     async def _send_all(self) -> None:
         while self._waiting:
-            await self._exchange(self._take())
-            await self._linger()
+            await self._gather()
+            if batch := self._take():  # else all were withdrawn meanwhile
+                self._pace.sent(len(batch))
+                await self._exchange(batch)
+            self._last_returned = perf_counter()
 
-    async def _linger(self) -> None:
-        if not self._waiting or self._waiting_charges >= BATCH_CHARGES:
-            return
+    async def _gather(self) -> None:
+        """Wait a moment for more operations where calls follow each other closely."""
+        idle_s = perf_counter() - self._last_returned
         rest_s = self._first_came + LINGER_S - perf_counter()
-        if rest_s > 0:
-            await asyncio.sleep(rest_s)
+        if self._is_enough() or idle_s > LINGER_S or rest_s <= 0:
+            return
+        self._enough = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(rest_s, self._enough.set)
+        try:
+            await self._enough.wait()
+        finally:
+            timer.cancel()
+            self._enough = None
+
+    def _is_enough(self) -> bool:
+        return len(self._waiting) >= self._pace.target or self._waiting_charges >= BATCH_CHARGES
 
     def _take(self) -> Sequence[Item]:
         """Take out what fills one batch, in order of arrival, and at least one item."""

@@ -19,6 +19,7 @@ class StandaloneLink:
     def __init__(self, settings: StoreSettings) -> None:
         """Connect to ``settings.addresses[0]``, later. Raises SettingsError for a bad file."""
         self._node = Node(settings.addresses[0], Access.to_data(settings))
+        self._lane = str(self._node.address)
         self._timeout_s = settings.timeout_s
         self._enforces_slots = False
 
@@ -29,7 +30,7 @@ class StandaloneLink:
 
     def lane(self, key: str) -> str:  # noqa: ARG002  # every key is served by the one server
         """Name the server."""
-        return str(self._node.address)
+        return self._lane
 
     async def run(self, lane: str, calls: Sequence[ScriptCall]) -> Sequence[Outcome]:  # noqa: ARG002  # there is one
         """Run the calls in one pipeline and return a reply or an error for each, in order."""

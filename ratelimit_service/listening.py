@@ -1,7 +1,7 @@
-"""Whether the gRPC server can have an address, and why not.
+"""Whether a server can have an address, and why not, in the same words for every edge.
 
-The library says only that it failed, and takes over a Unix socket that another process
-serves. So the address is tried beforehand.
+gRPC says only that it failed, and it takes over a Unix socket that another process serves,
+as the event loop does for HTTP. So the address is tried beforehand.
 """
 
 from __future__ import annotations
