@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from ratelimit_service.core.messages import Message, SlotReply
-from ratelimit_service.store.redis.slots import decode, encode
+from ratelimit_service.store.redis.messages import decode, encode
 
 
 # A reply of redis-py has no one type.

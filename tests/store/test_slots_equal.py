@@ -30,7 +30,7 @@ from ratelimit_service.core.messages import (
 from ratelimit_service.core.slot import Slot
 from ratelimit_service.core.units import MAX_AMOUNT, SECOND_US
 from ratelimit_service.resources import lua_script
-from ratelimit_service.store.redis.slots import holds_key
+from ratelimit_service.store.redis.messages import holds_key
 from tests.store.script_slot import ScriptSlot, execute
 from tests.store.slot_steps import KEYS, MINUTE_US, START_US, STEPS, Conversation, Step
 from tests.support.valkey import Standalone

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from ratelimit_service.core.messages import Message, SlotReply
-from ratelimit_service.store.redis.slots import holds_key
+from ratelimit_service.store.redis.messages import holds_key
 from tests.core.slot_talk import Talk
 from tests.core.test_slot_admission import TestAdmission
 from tests.core.test_slot_holds import TestCancel, TestExchange
