@@ -34,7 +34,7 @@ from ratelimit_service.core.messages import (
     Write,
 )
 from ratelimit_service.core.units import MAX_AMOUNT, SECOND_US
-from ratelimit_service.store.redis.slots import holds_key
+from ratelimit_service.store.redis.messages import holds_key
 
 MINUTE_US: Final = 60 * SECOND_US
 YEAR_US: Final = 365 * 24 * 60 * MINUTE_US
