@@ -120,7 +120,8 @@ class DescriptorTable(Table):
         for at, name in enumerate(exempt):
             if not name:
                 raise wrong_at((at,), "empty value; name one that is not limited")
-            if value and not Pattern(value).matches(name):
+            comes = Pattern(value).matches(name) if WILDCARD in value else value in {"", name}
+            if not comes:
                 raise wrong_at((at,), f"never comes here, where the value is `{value}`")
         return exempt
 
