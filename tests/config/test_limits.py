@@ -352,7 +352,7 @@ LONGEST_DAYS = LONGEST_WINDOW_US // DAY
 )
 def test_nonsense_is_named_with_its_key(tmp_path: Path, written: str, expected: str) -> None:
     text = HEAD + written + "\n"
-    key = expected.split(":")[0]
+    key = expected.partition(":")[0]
     at = text.splitlines()[-1].find(f"{key}: ")
     column = at + len(f"{key}: ") + 1 if at >= 0 else 5
 
@@ -390,7 +390,7 @@ RATE_LIMIT = "rate_limit: {unit: minute, requests_per_unit: 1}"
         ),
         pytest.param(
             f"- {{key: a, limits: [{LIMIT}], hits_measure: tokens}}",
-            "3:70 descriptors[0].hits_measure: no limit here counts `tokens`; write one of requests",
+            "3:70 descriptors[0].hits_measure: no limit here counts `tokens`; write one of req",
             id="05",
         ),
         pytest.param(

@@ -46,31 +46,39 @@ def charged(made: Plan) -> list[tuple[int, int, bool]]:
     ("hits_measure", "hits", "refund", "compatible", "strictly"),
     [
         pytest.param(
-            "requests", 2, False,
+            "requests",
+            2,
+            False,
             [(2, 2, True), (0, 0, True), (0, 1, True)],
             [(2, 2, False), (0, 1, True), (0, 1, True)],
             id="01 requests are charged, the others looked at",
         ),
         pytest.param(
-            "tokens", 500, False,
+            "tokens",
+            500,
+            False,
             [(0, 0, True), (500, 500, True), (0, 1, True)],
             [(0, 1, True), (500, 500, True), (0, 1, True)],
             id="02 tokens were spent already, and are charged whatever happens",
         ),
         pytest.param(
-            "tokens", 0, False,
+            "tokens",
+            0,
+            False,
             [(0, 0, True), (0, 0, True), (0, 1, True)],
             [(0, 1, True), (0, 1, True), (0, 1, True)],
             id="03 a look asks for room for one in a strict domain",
         ),
         pytest.param(
-            "requests", 3, True,
+            "requests",
+            3,
+            True,
             [(-3, -3, True), (0, 0, True), (0, 1, True)],
             [(-3, -3, True), (0, 1, True), (0, 1, True)],
             id="04 what is given back never waits for others",
         ),
     ],
-)  # fmt: skip
+)
 def test_hits_go_to_one_measure(
     hits_measure: str,
     hits: int,
@@ -132,7 +140,11 @@ def test_an_edit_goes_on_with_the_count_or_begins_anew(spec: LimitSpec, goes_on:
 @pytest.mark.parametrize(
     ("before", "after", "goes_on"),
     [
-        (LimitSpec(1, "n", window="lifetime"), LimitSpec(1, "n", window="lifetime", idle_ttl="1h"), True),
+        (
+            LimitSpec(1, "n", window="lifetime"),
+            LimitSpec(1, "n", window="lifetime", idle_ttl="1h"),
+            True,
+        ),
         (LimitSpec(1, "n", "concurrency"), LimitSpec(2, "n", "concurrency", lease="9s"), True),
         (
             LimitSpec(1, "n", window="1m", algorithm="token_bucket"),
@@ -144,9 +156,13 @@ def test_an_edit_goes_on_with_the_count_or_begins_anew(spec: LimitSpec, goes_on:
             LimitSpec(1, "n", window="calendar_day", time_zone="Asia/Tokyo"),
             False,
         ),
-        (LimitSpec(1, "n", window="calendar_day"), LimitSpec(1, "n", window="calendar_week"), False),
+        (
+            LimitSpec(1, "n", window="calendar_day"),
+            LimitSpec(1, "n", window="calendar_week"),
+            False,
+        ),
     ],
-)  # fmt: skip
+)
 def test_counters_of_other_windows(before: LimitSpec, after: LimitSpec, goes_on: bool) -> None:
     counters = {
         plan(rule_set(k=limits(each)), descriptor("k")).charges[0].counter
@@ -262,23 +278,42 @@ QUOTA = replace(limited(), quota_mode=True)
 @pytest.mark.parametrize(
     ("rules", "modes", "terms"),
     [
-        pytest.param([limits(per_minute(), TRIAL)], Modes(), [(True, 0), (False, 0)], id="01 on trial"),
-        pytest.param([limits(per_minute(), shadow_mode=True)], Modes(), [(False, 0)], id="02 shadow rule"),
-        pytest.param([limited(), QUOTA], Modes(shadow=True), [(False, 0)] * 2, id="03 shadow mode"),
-        pytest.param([limited(), QUOTA, QUOTA], Modes(), [(True, 0), (True, 1), (True, 2)], id="04 quotas"),
-        pytest.param([limited(), limited()], Modes(quota=True), [(True, 1), (True, 2)], id="05 quota mode"),
-        pytest.param([unlimited(), limited()], Modes(quota=True), [(True, 1)], id="06 unlimited is no quota"),
-        pytest.param([limited(), None], Modes(quota=True), [(False, 0)], id="07 an unmatched one is never over"),
         pytest.param(
-            [QUOTA, replace(QUOTA, shadow_mode=True)], Modes(), [(False, 0)] * 2,
+            [limits(per_minute(), TRIAL)], Modes(), [(True, 0), (False, 0)], id="01 on trial"
+        ),
+        pytest.param(
+            [limits(per_minute(), shadow_mode=True)], Modes(), [(False, 0)], id="02 shadow rule"
+        ),
+        pytest.param([limited(), QUOTA], Modes(shadow=True), [(False, 0)] * 2, id="03 shadow mode"),
+        pytest.param(
+            [limited(), QUOTA, QUOTA], Modes(), [(True, 0), (True, 1), (True, 2)], id="04 quotas"
+        ),
+        pytest.param(
+            [limited(), limited()], Modes(quota=True), [(True, 1), (True, 2)], id="05 quota mode"
+        ),
+        pytest.param(
+            [unlimited(), limited()], Modes(quota=True), [(True, 1)], id="06 unlimited is no quota"
+        ),
+        pytest.param(
+            [limited(), None],
+            Modes(quota=True),
+            [(False, 0)],
+            id="07 an unmatched one is never over",
+        ),
+        pytest.param(
+            [QUOTA, replace(QUOTA, shadow_mode=True)],
+            Modes(),
+            [(False, 0)] * 2,
             id="08 nor is one in shadow, so that quotas are never all over",
         ),
         pytest.param(
-            [replace(limits(per_minute(), TRIAL), quota_mode=True)], Modes(), [(True, 1), (False, 1)],
+            [replace(limits(per_minute(), TRIAL), quota_mode=True)],
+            Modes(),
+            [(True, 1), (False, 1)],
             id="09 the limits of a quota are one quota",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_refuses(
     rules: list[Rule | None], modes: Modes, terms: list[tuple[bool, int]]
 ) -> None:
