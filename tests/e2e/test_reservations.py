@@ -42,7 +42,8 @@ class Replica:
     def __init__(self, rules: Path, store: str) -> None:
         self.service = Service(rules, store=store)
         self.service.start()
-        self._channel = grpc.insecure_channel(str(self.service.grpc_address))
+        options = [("grpc.max_reconnect_backoff_ms", 200)]
+        self._channel = grpc.insecure_channel(str(self.service.grpc_address), options)
         self._stub = DecisionServiceStub(self._channel)
 
     def reserve(self, user: str, tokens: int, **fields: object) -> pb.CheckAndIncrementByNResponse:
@@ -56,7 +57,7 @@ class Replica:
             ttl=Duration(seconds=int(str(fields.get("ttl", 60)))),
         )
         answer: pb.CheckAndIncrementByNResponse = self._stub.CheckAndIncrementByN(
-            message, timeout=10
+            message, timeout=10, wait_for_ready=True
         )
         return answer
 
@@ -64,7 +65,9 @@ class Replica:
         """Settle to so many tokens."""
         actual = pb.Actual(amounts={"tokens": tokens})
         message = pb.ReconcileRequest(reservation_id=reservation_id, actual=actual)
-        answer: pb.ReconcileResponse = self._stub.Reconcile(message, timeout=10)
+        answer: pb.ReconcileResponse = self._stub.Reconcile(
+            message, timeout=10, wait_for_ready=True
+        )
         return answer
 
     def counted(self, user: str) -> dict[str, tuple[int, int]]:
@@ -72,8 +75,13 @@ class Replica:
         message = pb.GetUsageRequest(
             domain="e2e", descriptors=[pb.Descriptor(entries=[pb.Entry(key="user", value=user)])]
         )
-        answer: pb.GetUsageResponse = self._stub.GetUsage(message, timeout=10)
+        answer: pb.GetUsageResponse = self._stub.GetUsage(message, timeout=10, wait_for_ready=True)
         return {limit.name: (limit.used, limit.held) for limit in answer.statuses[0].limits}
+
+    def ensure_running(self) -> None:
+        """Start it again if a test has killed it."""
+        if not self.service.process.running:
+            self.service.start()
 
     def close(self) -> None:
         """End both."""
@@ -81,22 +89,31 @@ class Replica:
         self.service.__exit__(None, None, None)
 
 
-@pytest.fixture(params=["standalone", "cluster"])
+@pytest.fixture(scope="module", params=["standalone", "cluster"])
 def shared_store(request: pytest.FixtureRequest) -> str:
     """Each kind of store that replicas can share."""
     if request.param == "standalone":
         url: str = request.getfixturevalue("valkey_url")
         return url
-    cluster: Cluster = request.getfixturevalue("cluster_servers")
+    cluster: Cluster = request.getfixturevalue("_cluster")
+    cluster.ensure_running()
     return "redis+cluster://" + ",".join(str(address) for address in cluster.addresses)
 
 
-@pytest.fixture
-def replicas(rules: Path, shared_store: str) -> Iterator[tuple[Replica, Replica]]:
+@pytest.fixture(scope="module")
+def _replicas(rules: Path, shared_store: str) -> Iterator[tuple[Replica, Replica]]:
     one, other = Replica(rules, shared_store), Replica(rules, shared_store)
     yield one, other
     one.close()
     other.close()
+
+
+@pytest.fixture
+def replicas(_replicas: tuple[Replica, Replica]) -> tuple[Replica, Replica]:
+    """Two processes that run. Tests keep apart by their users, not by empty stores."""
+    for replica in _replicas:
+        replica.ensure_running()
+    return _replicas
 
 
 def test_reserved_here_and_settled_there(replicas: tuple[Replica, Replica], user: str) -> None:
