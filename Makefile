@@ -10,7 +10,7 @@ OUT ?= .
 ARGS ?=
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help install run test test-slow check format bench proto lock clean
+.PHONY: help install run test test-slow check format bench proto schema lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ proto: install ## Generate ratelimit_service/pb from proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 		--python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) $(PROTOS)
+
+schema: install ## Write docs/rules.schema.json from the tables of rule files
+	@$(BIN)/python -m ratelimit_service.config.json_schema > docs/rules.schema.json
 
 lock: ## Write requirements/ anew from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --extra tracing --group dev $(LOCK_FLAGS) -o requirements/dev.txt

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ratelimit_service.core.counters import Counter
 from ratelimit_service.core.judge import Decision
 from ratelimit_service.core.model import RateLimitRequest
 from ratelimit_service.core.outcomes import Outcome
 from ratelimit_service.core.planned import Charge
+from ratelimit_service.core.protocols.steps import Reply, Sent
 from ratelimit_service.core.terms import Counting
 from ratelimit_service.limiter import Limiter, LimiterOptions
 from ratelimit_service.store.base import Store
@@ -57,6 +59,23 @@ class TracedStore:
         """Charge as the store does."""
         with self._tracing.span("store.charge", {"ratelimit.charges": len(charges)}):
             return await self._store.charge(charges, counting, timeout_s)
+
+    @property
+    def enforces_slots(self) -> bool:
+        """As the store."""
+        return self._store.enforces_slots
+
+    def key(self, counter: Counter) -> str:
+        """Return the store's key of a counter."""
+        return self._store.key(counter)
+
+    def slot(self, key: str) -> str:
+        """Name the store's slot of a key."""
+        return self._store.slot(key)
+
+    async def deliver(self, sent: Sequence[Sent], timeout_s: float) -> Sequence[Reply]:
+        """Say messages to the store."""
+        return await self._store.deliver(sent, timeout_s)
 
     async def ping(self) -> None:
         """Ask the store."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ratelimit_service.config.parse import ParsedFile
+from ratelimit_service.config.policies import PolicyParts
 from ratelimit_service.config.schema import WILDCARD, DescriptorTable, RateLimitTable
 from ratelimit_service.config.yaml_tree import Spot
 from ratelimit_service.core.limits import Limit
-from ratelimit_service.core.rules import Node, Pattern, Rule, RuleSet, Wildcard
+from ratelimit_service.core.measures import REQUESTS
+from ratelimit_service.core.rules import Node, Pattern, Requirement, Rule, RuleSet, Wildcard
 from ratelimit_service.errors import ConfigError, Place
 
 
@@ -32,10 +34,14 @@ def build_rules(files: Iterable[ParsedFile], *, merge_domains: bool) -> Built:
             errors.append(_domain_twice(name, place, known.place))
             continue
         domain = known or domains.setdefault(name, _Domain(place))
+        errors += domain.policy.add(file)
         descriptors = _located(file.table.descriptors, file.spot)
         errors += domain.level.add(descriptors, (name,))
     nodes = {name: domain.level.node() for name, domain in domains.items()}
-    return Built(RuleSet(nodes), tuple(errors))
+    policies = {name: domains[name].policy.build(node) for name, node in nodes.items()}
+    for name, node in nodes.items():
+        errors += domains[name].policy.unknown_keys(node)
+    return Built(RuleSet(nodes, policies), tuple(errors))
 
 
 @dataclass(slots=True)
@@ -46,6 +52,7 @@ class _Level:
     exact: dict[tuple[str, str], Node] = field(default_factory=dict)
     wildcards: dict[str, list[Wildcard]] = field(default_factory=dict)
     by_key: dict[str, Node] = field(default_factory=dict)
+    required: list[Requirement] = field(default_factory=list)
 
     def add(
         self, descriptors: Iterable[tuple[DescriptorTable, Spot]], titles: tuple[str, ...]
@@ -66,11 +73,21 @@ class _Level:
     def node(
         self, label: str = "", rule: Rule | None = None, table: DescriptorTable | None = None
     ) -> Node:
-        reports_value = table is not None and table.value_to_metric
-        wildcards = {key: tuple(found) for key, found in self.wildcards.items()}
-        return Node(label, rule, self.exact, wildcards, self.by_key, reports_value)
+        return Node(
+            label,
+            rule,
+            self.exact,
+            {key: tuple(found) for key, found in self.wildcards.items()},
+            self.by_key,
+            value_to_metric=table is not None and table.value_to_metric,
+            exempt=frozenset(table.exempt if table is not None else ()),
+            required=tuple(self.required),
+        )
 
     def _put(self, table: DescriptorTable, node: Node) -> None:
+        if table.required:
+            pattern = Pattern(table.value) if WILDCARD in table.value else None
+            self.required.append(Requirement(table.key, table.value, pattern))
         if WILDCARD in table.value:
             wildcard = Wildcard(Pattern(table.value), node, table.share_threshold)
             self.wildcards.setdefault(table.key, []).append(wildcard)
@@ -84,6 +101,7 @@ class _Level:
 class _Domain:
     place: Place
     level: _Level = field(default_factory=_Level)
+    policy: PolicyParts = field(default_factory=PolicyParts)
 
 
 def _located(
@@ -101,27 +119,36 @@ def _label(table: DescriptorTable) -> str:
 
 
 def _rule(table: DescriptorTable, spot: Spot, path: tuple[str, ...]) -> Rule | None:
-    if table.rate_limit is None:
-        return None
     limit = table.rate_limit
-    return Rule(
+    if limit is None and not table.limits:
+        return None
+    rule = Rule(
         title=".".join(path),
         place=spot.place,
-        limits=_limits(limit),
-        unlimited=limit.unlimited,
-        name=limit.name,
-        replaces=frozenset(item.name for item in limit.replaces),
+        limits=tuple(own.limit() for own in table.limits),
         shadow_mode=table.shadow_mode,
         quota_mode=table.quota_mode,
         detailed_metric=table.detailed_metric,
         metadata=table.metadata,
+        hits_measure=table.hits_measure or REQUESTS,
+        written_as_limits=True,
+    )
+    return rule if limit is None else _in_words_of_the_reference(rule, limit)
+
+
+def _in_words_of_the_reference(rule: Rule, table: RateLimitTable) -> Rule:
+    return replace(
+        rule,
+        limits=() if table.unlimited else (_per_unit(table),),
+        unlimited=table.unlimited,
+        name=table.name,
+        replaces=frozenset(item.name for item in table.replaces),
+        written_as_limits=False,
     )
 
 
-def _limits(table: RateLimitTable) -> tuple[Limit, ...]:
-    if table.unlimited:
-        return ()
-    return (Limit.per(table.requests_per_unit, table.parsed_unit, table.name),)
+def _per_unit(table: RateLimitTable) -> Limit:
+    return Limit.per(table.requests_per_unit, table.parsed_unit, table.name)
 
 
 def _descriptor_twice(identity: tuple[str, str], place: Place, first: Place) -> ConfigError:

@@ -8,13 +8,14 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ratelimit_service.config.limit_table import LimitTable
 from ratelimit_service.config.schema import (
     DescriptorTable,
     RateLimitTable,
     ReplaceTable,
     RuleFileTable,
-    Table,
 )
+from ratelimit_service.config.table import Table
 from ratelimit_service.config.yaml_tree import Location, Spot, read_document
 from ratelimit_service.errors import ConfigError, Place
 
@@ -93,8 +94,10 @@ def _unknown_key(location: Location) -> str:
     close = _close_key(key, table)
     if close is not None:
         return f"unknown key `{key}`; did you mean `{close}`?"
-    if table is DescriptorTable and key in RateLimitTable.model_fields:
-        return f"unknown key `{key}`; it belongs inside `rate_limit`"
+    if table is DescriptorTable:
+        for name, inner in (("rate_limit", RateLimitTable), ("limits", LimitTable)):
+            if key in inner.model_fields:
+                return f"unknown key `{key}`; it belongs inside `{name}`"
     return f"unknown key `{key}`; known here are {', '.join(table.model_fields)}"
 
 
@@ -112,4 +115,6 @@ def _table_at(location: Location) -> type[Table]:
             return RateLimitTable
         case "replaces":
             return ReplaceTable
+        case "limits":
+            return LimitTable
     return RuleFileTable

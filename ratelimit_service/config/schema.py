@@ -1,106 +1,23 @@
-"""The format of a rule file, which is that of Envoy's reference rate-limit service.
+"""The format of a rule file: that of Envoy's reference rate-limit service, and beyond it.
 
-Values arrive as ``Scalar``, since text keeps how it was written: `value: 010` is "010",
-not 8. An empty value stands for an absent key, as in the reference.
+docs/rules.md explains it to who writes one.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from ratelimit_service.config.yaml_tree import Scalar
-from ratelimit_service.core.units import MAX_AMOUNT, Unit
+from ratelimit_service.config.limit_table import LimitTable
+from ratelimit_service.config.scalars import Amount, Flag, FreeMap, Text, as_list, as_map, word
+from ratelimit_service.config.table import Table, wrong, wrong_at
+from ratelimit_service.core.measures import CONCURRENCY
+from ratelimit_service.core.rules import Pattern
+from ratelimit_service.core.units import Unit
 
 WILDCARD: Final = "*"
-
-
-def _written(value: object) -> object:
-    """Take a text as the file writes it; an empty value is an empty text."""
-    if isinstance(value, Scalar):
-        return "" if value.value is None else value.text
-    if isinstance(value, list | dict):
-        raise PydanticCustomError("text", "must be a single value, not a list or a map")
-    return value
-
-
-def _flag(value: object) -> object:
-    if isinstance(value, Scalar):
-        value = value.value
-    if value is None:
-        return False
-    if not isinstance(value, bool):
-        raise PydanticCustomError("flag", "must be true or false, without quotes")
-    return value
-
-
-def _amount(value: object) -> object:
-    if isinstance(value, Scalar):
-        value = value.value
-    if value is None:
-        return 0
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise PydanticCustomError("amount", "must be a whole number without quotes, as 100")
-    if not 0 <= value <= MAX_AMOUNT:
-        raise PydanticCustomError(
-            "amount", "must be between 0 and {largest}", {"largest": MAX_AMOUNT}
-        )
-    return value
-
-
-def _list(value: object) -> object:
-    if isinstance(value, Scalar) and value.value is None:
-        return []
-    if not isinstance(value, list | tuple):
-        raise PydanticCustomError("list", "must be a list; start each item with `- `")
-    return value
-
-
-def _map(value: object) -> object:
-    if isinstance(value, Scalar) and value.value is None:
-        return None
-    return value
-
-
-def _plain(value: object) -> object:
-    """Take free data as YAML reads it."""
-    if isinstance(value, Scalar):
-        return value.value
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-def _free_map(value: object) -> object:
-    plain = _plain(value)
-    if plain is None:
-        return {}
-    if not isinstance(plain, dict):
-        raise PydanticCustomError("free_map", "must be a map of keys and values")
-    return plain
-
-
-Text: TypeAlias = Annotated[str, BeforeValidator(_written)]
-Flag: TypeAlias = Annotated[bool, BeforeValidator(_flag)]
-Amount: TypeAlias = Annotated[int, BeforeValidator(_amount), Field(ge=0, le=MAX_AMOUNT)]
-FreeMap: TypeAlias = Annotated[dict[str, Any], BeforeValidator(_free_map)]
-
-
-class Table(BaseModel):
-    """A map whose keys are all known; an unknown one is a misspelling."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ReplaceTable(Table):
@@ -126,7 +43,7 @@ class RateLimitTable(Table):
     unlimited: Flag = False
     unit: Text = Field(default="", validate_default=True)
     requests_per_unit: Amount = 0
-    replaces: Annotated[tuple[ReplaceTable, ...], BeforeValidator(_list)] = ()
+    replaces: Annotated[tuple[ReplaceTable, ...], BeforeValidator(as_list)] = ()
 
     @property
     def parsed_unit(self) -> Unit:
@@ -163,16 +80,22 @@ class RateLimitTable(Table):
 class DescriptorTable(Table):
     """One level of matching; its `descriptors` are the next."""
 
+    model_config = ConfigDict(json_schema_extra={"required": ["key"]})
+
     key: Text = Field(default="", validate_default=True)
     value: Text = ""
-    rate_limit: Annotated[RateLimitTable | None, BeforeValidator(_map)] = None
-    descriptors: Annotated[tuple[DescriptorTable, ...], BeforeValidator(_list)] = ()
+    rate_limit: Annotated[RateLimitTable | None, BeforeValidator(as_map)] = None
+    descriptors: Annotated[tuple[DescriptorTable, ...], BeforeValidator(as_list)] = ()
     shadow_mode: Flag = False
     quota_mode: Flag = False
     detailed_metric: Flag = False
     value_to_metric: Flag = False
     share_threshold: Flag = False
     metadata: FreeMap = Field(default_factory=dict)
+    required: Flag = False
+    exempt: Annotated[tuple[Text, ...], BeforeValidator(as_list)] = ()
+    limits: Annotated[tuple[LimitTable, ...], BeforeValidator(as_list)] = ()
+    hits_measure: Text = ""
 
     @field_validator("key")
     @classmethod
@@ -190,12 +113,68 @@ class DescriptorTable(Table):
             )
         return share
 
+    @field_validator("exempt")
+    @classmethod
+    def _are_values(cls, exempt: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        value = info.data.get("value", "")
+        for at, name in enumerate(exempt):
+            if not name:
+                raise wrong_at((at,), "empty value; name one that is not limited")
+            comes = Pattern(value).matches(name) if WILDCARD in value else value in {"", name}
+            if not comes:
+                raise wrong_at((at,), f"never comes here, where the value is `{value}`")
+        return exempt
+
+    @field_validator("limits")
+    @classmethod
+    def _stand_alone(
+        cls, limits: tuple[LimitTable, ...], info: ValidationInfo
+    ) -> tuple[LimitTable, ...]:
+        if limits and info.data.get("rate_limit") is not None:
+            raise wrong("stands beside `rate_limit`; make that one of the limits")
+        names: dict[str, int] = {}
+        identities: dict[object, int] = {}
+        for at, table in enumerate(limits):
+            first = names.setdefault(table.name, at)
+            if first != at:
+                raise wrong_at(
+                    (at, "name"), f"is the name of limits[{first}] already; write another"
+                )
+            limit = table.limit()
+            identity = (limit.counted_as, limit.measure, limit.cap.algorithm, limit.window)
+            first = identities.setdefault(identity, at)
+            if first != at:
+                key = "was" if table.was else "name"
+                raise wrong_at(
+                    (at, key), f"would share the count of limits[{first}]; write another"
+                )
+        return limits
+
+    @field_validator("hits_measure")
+    @classmethod
+    def _is_limited(cls, measure: str, info: ValidationInfo) -> str:
+        if not measure or "limits" not in info.data:
+            return measure
+        if measure == CONCURRENCY:
+            raise wrong("hits are never in flight; name a measure that counts up")
+        measures = sorted({table.measure for table in info.data["limits"]} - {CONCURRENCY})
+        if measure not in measures:
+            known = f"write one of {', '.join(measures)}" if measures else "give it `limits`"
+            raise wrong(f"no limit here counts `{measure}`; {known}")
+        return measure
+
 
 class RuleFileTable(Table):
-    """A file: one domain and its descriptors."""
+    """A file: one domain, what holds for all of it, and its descriptors."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["domain"]})
 
     domain: Text = Field(default="", validate_default=True)
-    descriptors: Annotated[tuple[DescriptorTable, ...], BeforeValidator(_list)] = ()
+    enforcement: Annotated[Text, word("compatible", "strict")] = ""
+    colocate_by: Annotated[tuple[Text, ...], BeforeValidator(as_list)] = ()
+    inline_limits: Annotated[Text, word("refuse", "allow")] = ""
+    unmatched: Annotated[Text, word("allow", "refuse")] = ""
+    descriptors: Annotated[tuple[DescriptorTable, ...], BeforeValidator(as_list)] = ()
 
     @field_validator("domain")
     @classmethod
@@ -203,3 +182,28 @@ class RuleFileTable(Table):
         if not domain:
             raise PydanticCustomError("domain", "the domain is empty; write `domain: <name>`")
         return domain
+
+    @field_validator("enforcement", "inline_limits", "unmatched")
+    @classmethod
+    def _is_a_choice(cls, choice: str, info: ValidationInfo) -> str:
+        choices = _CHOICES[info.field_name or ""]
+        if choice and choice not in choices:
+            raise wrong(f"unknown `{choice}`; write {' or '.join(choices)}")
+        return choice
+
+    @field_validator("colocate_by")
+    @classmethod
+    def _are_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        for at, key in enumerate(keys):
+            if not key:
+                raise wrong_at((at,), "empty; write the key of an entry")
+            if key in keys[:at]:
+                raise wrong_at((at,), f"`{key}` stands twice; remove one")
+        return keys
+
+
+_CHOICES: Final = {
+    "enforcement": ("compatible", "strict"),
+    "inline_limits": ("refuse", "allow"),
+    "unmatched": ("allow", "refuse"),
+}

@@ -42,11 +42,15 @@ class Amounts:
 
         Of tokens that follow from their parts, the least follows from the least of the parts.
         """
+        named = minimums._named(measure)
+        if named is not None:
+            return named
         if measure == TOKENS and self._parts:
-            follows = TOKENS not in minimums._said or minimums._parts
-            if follows:
-                return sum(self.least(part, minimums) for part in self._parts)
-        return minimums._said.get(measure, self.asked(measure))
+            return sum(self.least(part, minimums) for part in self._parts)
+        return self.asked(measure)
+
+    def _named(self, measure: str) -> int | None:
+        return None if measure == TOKENS and self._parts else self._said.get(measure)
 
     def all(self) -> tuple[Amount, ...]:
         """Return every amount that was named, and tokens where they follow."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ratelimit_service.config.settings import StoreKind, StoreSettings
+from ratelimit_service.store.across_slots import AcrossSlots
 from ratelimit_service.store.base import Store
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.store.near_cache import NearCache
@@ -20,7 +21,7 @@ async def open_store(settings: StoreSettings, recorder: Recorder) -> Store:
     from ratelimit_service.store.redis.connect import open_link  # noqa: PLC0415
     from ratelimit_service.store.redis.store import RedisStore  # noqa: PLC0415
 
-    store = RedisStore(open_link(settings), recorder, key_prefix=settings.key_prefix)
+    store = AcrossSlots(RedisStore(open_link(settings), recorder, key_prefix=settings.key_prefix))
     if settings.near_cache_bytes > 0:
         return NearCache(store, settings.near_cache_bytes)
     return store

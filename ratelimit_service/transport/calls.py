@@ -62,7 +62,7 @@ class Calls:
             return None
         if not isinstance(error, Exception):
             return None
-        _log.exception("a call failed because of a defect", exc_info=error)
+        _log.exception("a call failed because of a defect")
         # Whatever the defect is, the domain may be what it is about.
         self._recorder.failed("", InternalError.code.grpc_name)
         return InternalError("internal error")

@@ -22,7 +22,7 @@ def write(path: Path, text: str) -> str:
 def test_right_files_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-config", str(example_rules())]) == 0
 
-    assert capsys.readouterr().out == "OK: 3 files, 3 domains, 13 rules\n"
+    assert capsys.readouterr().out == "OK: 4 files, 4 domains, 16 rules\n"
 
 
 def test_a_file_that_two_paths_lead_to_counts_once(

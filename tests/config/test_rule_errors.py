@@ -99,7 +99,7 @@ CASES = {
     ),
     "unknown key like no other": (
         "domain: d\nzzz: 1\n",
-        "2:1 unknown key `zzz`; known here are domain, descriptors",
+        "2:1 unknown key `zzz`; known here are domain, enforcement",
     ),
     "number as key": (HEAD + "- key: a\n  3: b\n", "4:3 keys must be text, not `3`"),
     "map as key": ("domain: d\n? {a: b}\n: c\n", "2:3 keys must be text, not a list or a map"),

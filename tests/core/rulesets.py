@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from ratelimit_service.core.calendars import Bounds, Moment
+from ratelimit_service.core.limit_spec import LimitSpec, build_limit
 from ratelimit_service.core.limits import CalendarWindow, Limit, Period
+from ratelimit_service.core.measures import REQUESTS
 from ratelimit_service.core.model import Descriptor, Entry, Override
-from ratelimit_service.core.rules import Node, Rule, RuleSet
+from ratelimit_service.core.rules import Node, Policy, Rule, RuleSet
 from ratelimit_service.core.units import Unit
 from ratelimit_service.errors import Place
 
@@ -43,10 +45,37 @@ def unlimited(name: str = "") -> Rule:
     return Rule("d.rule", PLACE, (), unlimited=True, name=name)
 
 
+def limits(*specs: LimitSpec, hits_measure: str = REQUESTS, shadow_mode: bool = False) -> Rule:
+    """A rule with a list of limits."""
+    return Rule(
+        "d.rule",
+        PLACE,
+        tuple(build_limit(spec) for spec in specs),
+        shadow_mode=shadow_mode,
+        hits_measure=hits_measure,
+        written_as_limits=True,
+    )
+
+
+def per_minute(name: str = "n", amount: int = 10, measure: str = REQUESTS) -> LimitSpec:
+    """A limit in fixed windows of a minute."""
+    return LimitSpec(amount, name, measure, window="1m")
+
+
 def rule_set(**rules: Rule) -> RuleSet:
     """Rules for descriptors of one entry, by its key."""
+    return with_policy(Policy(), **rules)
+
+
+def with_policy(policy: Policy, **rules: Rule) -> RuleSet:
+    """Rules for descriptors of one entry, in a domain that a policy holds for."""
     by_key = {key: Node(key, rule) for key, rule in rules.items()}
-    return RuleSet({DOMAIN: Node(by_key=by_key)})
+    return RuleSet({DOMAIN: Node(by_key=by_key)}, {DOMAIN: policy})
+
+
+def strict(**rules: Rule) -> RuleSet:
+    """Rules of a strict domain."""
+    return with_policy(Policy(strict=True), **rules)
 
 
 def descriptor(

@@ -21,6 +21,7 @@ ALLOWED_MODULES = {
     "difflib",
     "enum",
     "functools",
+    "hashlib",
     "heapq",
     "itertools",
     "json",

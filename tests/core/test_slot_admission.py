@@ -69,6 +69,15 @@ class TestAdmission:
         reply = talk.admit(line(1, None, first_hit))
         assert reply.views[0].state.at_us == talk.now_us
 
+    def test_halves_of_a_unit_that_drained_at_different_times_are_one(self, talk: Talk) -> None:
+        bucket = Cap(Algorithm.TOKEN_BUCKET, 10, MINUTE, refill=30)
+        talk.admit(line(9, None, bucket))
+        talk.now_us += SECOND
+        talk.admit(line(1, None, bucket))
+        assert talk.admit(line(1, None, bucket)).verdict is Verdict.OVER
+        talk.now_us += SECOND
+        assert talk.admit(line(1, None, bucket)).verdict is Verdict.DONE
+
     def test_a_peek_charges_nothing_and_refuses_where_nothing_is_left(self, talk: Talk) -> None:
         assert talk.admit(line(0, None)).verdict is Verdict.DONE
         assert len(talk.slot) == 0

@@ -79,10 +79,11 @@ class TestCancel:
     @pytest.mark.parametrize("kind", [HoldKind.KEEP, HoldKind.RELEASE])
     def test_gives_back_what_expired(self, talk: Talk, kind: HoldKind) -> None:
         held = talk.reserve(line(4, kind), "a.1.")
+        talk.admit(line(6, None))
         talk.now_us += MINUTE
         talk.say(Cancel("a.", (line(),)))
-        assert talk.used_and_held(line()) == (0, 0)
-        assert talk.settle(line(), held, 9).state.counted == 0
+        assert talk.used_and_held(line()) == (6, 0)
+        assert talk.settle(line(), held, 9).state.counted == 6
 
     def test_knows_nothing_of_counters_that_are_not_there(self, talk: Talk) -> None:
         assert talk.say(Cancel("a.", (line(),))).verdict is Verdict.DONE

@@ -11,10 +11,10 @@ import pytest
 from ratelimit_service.config.settings import StoreKind, StoreSettings, TcpAddress
 from ratelimit_service.core.terms import Counting
 from ratelimit_service.errors import StoreUnavailableError
+from ratelimit_service.store.across_slots import AcrossSlots
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.store.near_cache import NearCache
 from ratelimit_service.store.open import open_store
-from ratelimit_service.store.redis.store import RedisStore
 from ratelimit_service.telemetry.recorder import NullRecorder
 from tests.store.subjects import charge, counter
 from tests.support.ports import free_port
@@ -51,7 +51,7 @@ async def test_it_opens_while_the_store_is_down(kind: StoreKind) -> None:
     )
     store = await open_store(settings, NullRecorder())
 
-    assert isinstance(store, RedisStore)
+    assert isinstance(store, AcrossSlots)
     with pytest.raises(StoreUnavailableError):
         await store.ping()
     with pytest.raises(StoreUnavailableError):

@@ -36,6 +36,7 @@ from ratelimit_service.transport.calls import Calls
 from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
 from ratelimit_service.transport.json_rls import JsonRateLimit
 from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
+from tests.transport.serving import reserver_over
 
 VALUE = "recognisable"
 
@@ -76,10 +77,11 @@ async def service(tmp_path: Path) -> AsyncIterator[_Service]:
     limiter.apply(load_rules(RulesSettings(rules)))
     calls = Calls(recorder)
     endpoint = RateLimitEndpoint(limiter, calls, AnswerOptions())
+    endpoints = Endpoints(calls, endpoint, reserver_over(_FailingStore(), limiter, recorder))
     app = service_app(JsonRateLimit(endpoint).decide_json, health, recorder.registry)
     loopback = TcpAddress("127.0.0.1", 0)
     async with AsyncExitStack() as stack:
-        server = GrpcServer(GrpcSettings(loopback), Endpoints(calls, endpoint), health)
+        server = GrpcServer(GrpcSettings(loopback), endpoints, health)
         await server.start()
         stack.push_async_callback(server.stop)
         http = await stack.enter_async_context(HttpServer(loopback, app))

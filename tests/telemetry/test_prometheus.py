@@ -198,6 +198,7 @@ def _busy_recorder() -> PrometheusRecorder:
     recorder.reserved("shop", "granted", (Amount("tokens", 9),), 0.001)
     recorder.settled("in_time", (Amount("tokens", 4),))
     recorder.extended("renewed", ())
+    recorder.swept(2, 1)
     recorder.anomaly("refund_below_zero")
     recorder.store_called(2, 0.001)
     recorder.store_failed("timeout")

@@ -37,6 +37,7 @@ from ratelimit_service.transport.calls import Calls
 from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
 from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
 from ratelimit_service.transport.trace_context import TraceContext
+from tests.transport.serving import reserver_over
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT_ID = "b7ad6b7169203331"
@@ -164,8 +165,10 @@ async def test_a_caller_s_trace_goes_on_and_each_call_keeps_its_own(
 
 
 async def test_the_trace_of_a_grpc_call_goes_on(collector: _Collector, tracing: Tracing) -> None:
-    calls = Calls(NullRecorder())
-    endpoints = Endpoints(calls, RateLimitEndpoint(_limiter(tracing), calls, AnswerOptions()))
+    limiter, calls = _limiter(tracing), Calls(NullRecorder())
+    endpoint = RateLimitEndpoint(limiter, calls, AnswerOptions())
+    reserver = reserver_over(MemoryStore(), limiter, NullRecorder())
+    endpoints = Endpoints(calls, endpoint, reserver)
     address = GrpcSettings(TcpAddress("127.0.0.1", 0))
     server = GrpcServer(address, endpoints, Health(HealthSettings()), [TraceContext(tracing)])
     await server.start()

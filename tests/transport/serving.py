@@ -21,9 +21,10 @@ from ratelimit_service.limiter import Limiter, LimiterOptions
 from ratelimit_service.pb import ratelimit_descriptor_pb2, rls_pb2, rls_pb2_grpc
 from ratelimit_service.reserver import Reserver, ReserverOptions
 from ratelimit_service.store.base import Store
-from ratelimit_service.store.memory import MemoryStore
+from ratelimit_service.store.memory import MemoryStore, wall_clock_us
 from ratelimit_service.store.reservations import Reservations
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
+from ratelimit_service.telemetry.recorder import Recorder
 from ratelimit_service.transport.calls import DEFAULT_MAX_UNDER_WAY, Calls
 from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
 from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
@@ -115,12 +116,18 @@ def build(setup: Setup) -> Served:
     calls = Calls(metrics, setup.max_under_way)
     endpoint = RateLimitEndpoint(limiter, calls, setup.answers)
     health = Health(HealthSettings())
-    names = HeaderNames("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
-    reservations = Reservations(setup.store, now_us=setup.clock)
-    options = ReserverOptions(names, now_us=setup.clock)
-    reserver = Reserver(limiter, reservations, metrics, options)
+    reserver = reserver_over(setup.store, limiter, metrics, setup.clock)
     server = GrpcServer(setup.grpc, Endpoints(calls, endpoint, reserver), health)
     return Served(server, endpoint, health, metrics)
+
+
+def reserver_over(
+    store: Store, limiter: Limiter, recorder: Recorder, now_us: Callable[[], int] = wall_clock_us
+) -> Reserver:
+    """Reservations over a store."""
+    names = HeaderNames("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+    reservations = Reservations(store, now_us=now_us)
+    return Reserver(limiter, reservations, recorder, ReserverOptions(names, now_us=now_us))
 
 
 @asynccontextmanager

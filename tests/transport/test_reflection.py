@@ -15,7 +15,7 @@ METHOD = f"{RATE_LIMIT}/ShouldRateLimit"
 REQUEST = {"domain": "d", "descriptors": [{"entries": [{"key": "k", "value": "v"}]}]}
 
 
-async def _buf_curl(*arguments: str) -> str:
+async def buf_curl(*arguments: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *(BUF, "curl", "--http2-prior-knowledge", "--protocol", "grpc"),
         *arguments,
@@ -29,8 +29,8 @@ async def _buf_curl(*arguments: str) -> str:
 
 async def test_services_and_methods_are_listed() -> None:
     async with serving() as served:
-        services = await _buf_curl("--list-services", f"http://{served.address}")
-        methods = await _buf_curl("--list-methods", f"http://{served.address}")
+        services = await buf_curl("--list-services", f"http://{served.address}")
+        methods = await buf_curl("--list-methods", f"http://{served.address}")
 
     assert set(services.split()) == {
         RATE_LIMIT,
@@ -43,6 +43,6 @@ async def test_services_and_methods_are_listed() -> None:
 
 async def test_a_call_needs_no_proto_files() -> None:
     async with serving() as served:
-        answer = await _buf_curl("--data", json.dumps(REQUEST), f"http://{served.address}/{METHOD}")
+        answer = await buf_curl("--data", json.dumps(REQUEST), f"http://{served.address}/{METHOD}")
 
     assert json.loads(answer)["overallCode"] == "OK"

@@ -102,13 +102,13 @@ def _again(aborted: Record | None) -> Part[Vacant | None]:
 def _conclude(task: ReserveTask, wanted: Wanted, granted: Granted) -> Part[Vacant | None]:
     held = Held(wanted.lines, granted.hold_id, granted.seen)
     seen = yield from confirm(held, task.ttl_us)
-    if seen is None:
-        return (yield from _again((yield from abort(task.home, granted.record))))
-    return (
-        yield from _commit(
-            task, granted.record, Reservation(task.owner, wanted.ids, held.firm(), task.note), seen
-        )
-    )
+    if seen is not None:
+        reservation = Reservation(task.owner, wanted.ids, held.firm(), task.note)
+        return (yield from _commit(task, granted.record, reservation, seen))
+    aborted = yield from abort(task.home, granted.record)
+    if aborted is None:
+        yield from cancel(wanted.lines, wanted.ids)
+    return (yield from _again(aborted))
 
 
 def _commit(

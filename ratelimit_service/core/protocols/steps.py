@@ -94,6 +94,8 @@ Part: TypeAlias = Generator[Step, Given, T]
 
 def ask(*sent: Sent) -> Part[tuple[Reply, ...]]:
     """Say messages in one round and return a reply for each, in order."""
+    if not sent:
+        return ()
     given = yield Round(sent)
     if not isinstance(given, Replies):
         raise TypeError(f"a round is answered by Replies, not by {given!r}")

@@ -163,7 +163,8 @@ def _conclude(wanted: TopUp, granted: Granted) -> Part[Reply | None]:
     longer = renewals(wanted.reservation.lines, wanted.lasts_us)
     seen = yield from confirm(held, wanted.lasts_us, *longer)
     if seen is None:
-        yield from drop_extension(home, granted.record)
+        if (yield from drop_extension(home, granted.record)) is None:
+            yield from cancel(wanted.lines, wanted.ids)
         return Lost()
     topped_up = wanted.with_firm(held.firm())
     change = Change(State.COMMITTED, topped_up, lasts_us=wanted.lasts_us)

@@ -113,6 +113,8 @@ class RedisStore:
 
     async def _charge_by_slot(self, operation: Operation, deadline: float) -> Sequence[Outcome]:
         slots = places_by_slot(operation.keys)
+        if operation.counting is Counting.STRICT and len(slots) > 1:
+            raise CrossSlotError("no script can touch all counters of a strict call")
         if operation.counting is Counting.ONLY_OVER and len(slots) > 1:
             # No one script sees all counters, so it takes two rounds.
             looks = split(look_first(operation), slots)
