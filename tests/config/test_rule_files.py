@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 
 from ratelimit_service.config import yaml_tree
-from ratelimit_service.config.load import load_rules
+from ratelimit_service.config.load import check_rules, load_rules
 from ratelimit_service.config.settings import RulesSettings
 from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Entry
@@ -225,3 +226,18 @@ def test_maps_without_aliases_are_not_taken_for_repeated(
     )
 
     assert len(rules.domains["d"].by_key) == 9
+
+
+@pytest.mark.parametrize("text", ["domain: d\n", "domain: [\n"])
+@pytest.mark.parametrize("collects", [True, False])
+def test_a_load_leaves_the_garbage_collector_as_it_was(
+    tmp_path: Path, text: str, *, collects: bool
+) -> None:
+    path = write(tmp_path, text)
+    before = gc.isenabled()
+    try:
+        (gc.enable if collects else gc.disable)()
+        check_rules(RulesSettings(path))
+        assert gc.isenabled() is collects
+    finally:
+        (gc.enable if before else gc.disable)()

@@ -226,7 +226,9 @@ async def test_the_store_is_given_what_is_left_of_the_callers_deadline() -> None
         await stub.ShouldRateLimit(request(), timeout=3600)
         await stub.ShouldRateLimit(request())
 
-    assert 0 < store.timeouts_s[0] <= 3
+    # gRPC rounds deadlines up on the wire and takes them from one clock to another, so that a
+    # few milliseconds more than 3 seconds may be left; far from the 5 that the service gives.
+    assert 0 < store.timeouts_s[0] < 4
     assert store.timeouts_s[1:] == [5, 5]
 
 
