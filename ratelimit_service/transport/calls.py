@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 import structlog
 
@@ -36,9 +36,9 @@ class Calls:
         """Return once no call is under way."""
         await self._idle.wait()
 
-    def call(self, domain: str, timeout_s: float | None) -> Call:
+    def call(self, timeout_s: float | None, domain: str = "") -> Call:
         """Return what a call is to be answered within, with what is left of its deadline."""
-        return Call(self, domain, timeout_s)
+        return Call(self, timeout_s, domain)
 
     def begin(self, timeout_s: float | None) -> None:
         """Let a call in. Raises OverloadedError or DeadlineExceededError."""
@@ -63,30 +63,33 @@ class Calls:
         if not isinstance(error, Exception):
             return None
         _log.exception("a call failed because of a defect")
-        self._recorder.failed(domain, InternalError.code.grpc_name)
+        # Whatever the defect is, the domain may be what it is about.
+        self._recorder.failed("", InternalError.code.grpc_name)
         return InternalError("internal error")
 
 
 class Call:
     """One call, for the time of a ``with``.
 
-    It raises a ServiceError, which has been counted, and no other Exception.
+    It raises a ServiceError, which has been counted, and no other Exception. ``domain`` is
+    what its error is counted under, once it is known.
     """
 
-    __slots__ = ("_calls", "_domain", "_timeout_s")
+    __slots__ = ("_calls", "_timeout_s", "domain")
 
-    def __init__(self, calls: Calls, domain: str, timeout_s: float | None) -> None:
+    def __init__(self, calls: Calls, timeout_s: float | None, domain: str) -> None:
         self._calls = calls
-        self._domain = domain
         self._timeout_s = timeout_s
+        self.domain = domain
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         try:
             self._calls.begin(self._timeout_s)
         except ServiceError as error:
-            self._calls.failed(self._domain, error)
+            self._calls.failed(self.domain, error)
             self._calls.end()
             raise
+        return self
 
     def __exit__(
         self,
@@ -97,6 +100,6 @@ class Call:
         self._calls.end()
         if error is None:
             return
-        shown = self._calls.failed(self._domain, error)
+        shown = self._calls.failed(self.domain, error)
         if shown is not None:
             raise shown from error

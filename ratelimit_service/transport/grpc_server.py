@@ -17,12 +17,12 @@ from grpc_reflection.v1alpha import reflection
 from ratelimit_service.config.settings import Address, GrpcSettings, TcpAddress
 from ratelimit_service.errors import ListenError
 from ratelimit_service.health import Condition, Health, State
-from ratelimit_service.pb import decision_pb2, decision_pb2_grpc, rls_pb2, rls_pb2_grpc
+from ratelimit_service.pb import rls_pb2, rls_pb2_grpc
 from ratelimit_service.reserver import Reserver
 from ratelimit_service.transport.addresses import check_free
 from ratelimit_service.transport.calls import Calls
 from ratelimit_service.transport.client_names import ClientNames
-from ratelimit_service.transport.reservations import DecisionServicer
+from ratelimit_service.transport.reservations import DECISION_NAME, decision_handler
 from ratelimit_service.transport.rls import RateLimitEndpoint, RateLimitServicer
 from ratelimit_service.transport.tls import server_credentials
 
@@ -32,8 +32,6 @@ DRAIN_S: Final = 10.0
 MAX_MESSAGE_BYTES: Final = 1 << 20
 
 RATE_LIMIT_NAME: Final = rls_pb2.DESCRIPTOR.services_by_name["RateLimitService"].full_name
-
-DECISION_NAME: Final = decision_pb2.DESCRIPTOR.services_by_name["DecisionService"].full_name
 
 HEALTH_NAMES: Final = ("", "ratelimit", RATE_LIMIT_NAME, DECISION_NAME)
 """What health checks may ask for: the server, the reference's name, and the services."""
@@ -129,9 +127,8 @@ class GrpcServer:
         rls_pb2_grpc.add_RateLimitServiceServicer_to_server(
             RateLimitServicer(self._endpoints.rate_limit), server
         )
-        decision_pb2_grpc.add_DecisionServiceServicer_to_server(
-            DecisionServicer(self._endpoints.reserver, self._endpoints.calls), server
-        )
+        decisions = decision_handler(self._endpoints.reserver, self._endpoints.calls)
+        server.add_generic_rpc_handlers((decisions,))
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
         reflection.enable_server_reflection(
             (RATE_LIMIT_NAME, DECISION_NAME, HEALTH_NAME, reflection.SERVICE_NAME), server

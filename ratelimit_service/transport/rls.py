@@ -43,7 +43,7 @@ class RateLimitEndpoint:
 
         Raises a ServiceError and nothing else; it has been counted.
         """
-        with self._calls.call(message.domain, timeout_s):
+        with self._calls.call(timeout_s, message.domain):
             request = decode_request(message)
             decision = await self._limiter.should_rate_limit(request, timeout_s)
             return self._encode(request, decision)

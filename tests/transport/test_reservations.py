@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.wrappers_pb2 import UInt64Value
 
 from ratelimit_service.config.settings import StoreKind, StoreSettings
 from ratelimit_service.pb import decision_pb2 as pb
@@ -461,6 +462,22 @@ async def test_settlement_goes_by_the_rules_of_the_reservation(place: Place) -> 
         await after.settle(reserved.reservation_id, tokens=25)
         found = one_limit((await after.usage()).statuses[0])
         assert (found.limit, found.used, found.held) == (50, 25, 0)
+
+
+async def test_a_refund_above_what_was_counted_stops_at_nothing_f23(place: Place) -> None:
+    async with desk(place, TOKENS.replace("strict", "compatible")) as service:
+        reserved = await service.reserve(amounts={"tokens": 60})
+        refund = RateLimitDescriptor(
+            entries=[RateLimitDescriptor.Entry(key="team", value="a")],
+            hits_addend=UInt64Value(value=50),
+            is_negative_hits=True,
+        )
+        message = rls_pb2.RateLimitRequest(domain="d", descriptors=[refund])
+        await service.rate_limit.ShouldRateLimit(message)
+        await service.release(reserved.reservation_id)
+        assert await service.counted("tpm") == (0, 0)
+        sample = service.served.metrics.registry.get_sample_value
+        assert sample("ratelimit_anomalies_total", {"kind": "refund_below_zero"}) == 1
 
 
 # --- concurrency ----------------------------------------------------------------------------
