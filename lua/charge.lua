@@ -26,32 +26,64 @@ local READ_AT_ONCE = 1000 -- unpack can take no more than some 8000
 local PLAIN = {fixed_window = true, first_hit = true, calendar = true}
 local WINDOWLESS = {lifetime = true, token_bucket = true}
 
--- Begins with a counter by its value. Holds are looked at where any can matter.
+-- Numbers as text, and times to live: most counters of a call share a few.
+local texts = setmetatable({}, {__index = function(known, number)
+  known[number] = text(number)
+  return known[number]
+end})
+local ttls = setmetatable({}, {__index = function(known, until_us)
+  known[until_us] = ttl(until_us)
+  return known[until_us]
+end})
+
+local function read_value(value)
+  local at, counted = string.match(value, '^(%d+) (%d+)$')
+  if at then
+    return {at = tonumber(at), counted = tonumber(counted), carry = 0, held = 0}
+  end
+  return read_state(value)
+end
+
+-- Begins with a counter by its value. Holds are looked at where any can matter. A turn whose
+-- holds do not matter is bare; it says when its window ends, if that is known.
 local function begin_by(place, cap, value)
-  local state = value and read_state(value)
-  local simple = PLAIN[cap.algorithm] or WINDOWLESS[cap.algorithm]
-  if not simple or (state and state.held > 0) then
+  local state = value and read_value(value)
+  local plain = PLAIN[cap.algorithm]
+  if not (plain or WINDOWLESS[cap.algorithm]) or (state and state.held > 0) then
     local turn = begin(place, cap)
     sweep(turn)
     return turn
   end
   state = roll(cap, state)
-  return {
+  local turn = {
     counter = KEYS[2 * place - 1], holds = KEYS[2 * place], cap = cap, due = {},
-    state = state, rolled = copy(state), bare = true,
+    state = state, bare = true,
   }
+  if plain then
+    turn.ends = needed_until(cap, state)
+    turn.rest = turn.ends - math.max(now, state.at)
+  end
+  return turn
 end
 
 local function store(turn)
   if not turn.bare then
     keep(turn)
-  elseif turn.touched and (turn.begun or not same(turn.state, turn.rolled)) then
-    local until_us = needed_until(turn.cap, turn.state)
-    redis.call('SET', turn.counter, state_text(turn.state), 'PX', ttl(until_us))
+  elseif turn.changed then
+    local state = turn.state
+    local value
+    if state.carry > 0 then
+      value = state_text(state)
+    else
+      value = texts[state.at] .. ' ' .. text(state.counted)
+    end
+    redis.call(
+      'SET', turn.counter, value, 'PX', ttls[turn.ends or needed_until(turn.cap, state)])
   end
 end
 
 local caps = take_caps()
+local calendars = not know_all(caps)
 local turns = {}
 for first = 1, #KEYS / 2, READ_AT_ONCE do
   local last = math.min(first + READ_AT_ONCE - 1, #KEYS / 2)
@@ -124,71 +156,116 @@ local function count_strictly(charges)
   end
 end
 
-local function apply(item)
-  local turn, amount = item.turn, item.amount
-  if amount > 0 and not item.skipped then
+local function apply(turn, amount)
+  local before = turn.state.counted
+  if amount > 0 then
     charge(turn, amount)
+    turn.changed = true
   elseif amount < 0 then
     correct(turn.cap, turn.state, turn.state.at, amount)
     turn.touched = true
+    turn.changed = turn.changed or turn.state.counted ~= before
   end
 end
 
-local numbers, views = {}, {}
+local numbers, views, told = {}, {}, 0
 
-local function tell(item)
-  local turn, place = item.turn, #numbers / 2 + 1
+local function tell(turn, fits_in)
   local state = turn.state
-  numbers[2 * place - 1] = usage(turn.cap, state)
-  if item.fits and PLAIN[turn.cap.algorithm] then
-    numbers[2 * place] = needed_until(turn.cap, state) - math.max(now, state.at)
+  told = told + 1
+  if turn.rest and fits_in then
+    numbers[2 * told - 1], numbers[2 * told] = state.counted, turn.rest
     return
   end
-  numbers[2 * place] = -1
+  numbers[2 * told - 1], numbers[2 * told] = 0, -1
   local found = {}
-  if not item.fits then
+  if not fits_in then
     found = refusal(turn)[8]
   end
   views[#views + 1] = {
-    place, state.at, state.counted, state.carry, state.held, item.fits and 1 or 0, found,
+    told, state.at, state.counted, state.carry, state.held, fits_in and 1 or 0, found,
   }
 end
 
-local function count(counting, charges)
+-- Where every charge is counted each is weighed with what is there when its turn comes. Most
+-- charges are of this kind, so that they take no detours.
+local function count_every(count)
+  local at = taken
+  taken = taken + 4 * count
+  for _ = 1, count do
+    local turn = turns[tonumber(ARGV[at + 1])]
+    local amount, limit = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 4])
+    local state, rest = turn.state, turn.rest
+    local used = rest and state.counted or usage(turn.cap, state)
+    local over = used + tonumber(ARGV[at + 3])
+    at = at + 4
+    local fits_in = over <= limit or (limit == MAX_AMOUNT)
+    if rest and amount > 0 then
+      local sum = used + amount
+      state.counted = sum < MAX_AMOUNT and sum or MAX_AMOUNT
+      turn.changed, turn.touched = true, true
+    elseif amount ~= 0 then
+      apply(turn, amount)
+    end
+    if rest and fits_in then
+      told = told + 1
+      numbers[2 * told - 1], numbers[2 * told] = state.counted, rest
+    else
+      tell(turn, fits_in)
+    end
+  end
+end
+
+local function count_some(counting, charges)
   if not weigh(charges) then
     if counting == 'only_over' then
       count_over(charges)
-    elseif counting == 'strict' then
+    else
       count_strictly(charges)
     end
   end
   for i = 1, #charges do
-    apply(charges[i])
-    tell(charges[i])
+    local item = charges[i]
+    if item.amount < 0 or not item.skipped then
+      apply(item.turn, item.amount)
+    end
+    tell(item.turn, item.fits)
   end
 end
 
-local function all_known(charges)
-  for i = 1, #charges do
-    if not knows(charges[i].turn.cap) then
+-- Whether the windows of all counters from the next argument on are the present ones.
+local function all_known(count, width)
+  for i = 0, count - 1 do
+    if not knows(turns[tonumber(ARGV[taken + 1 + width * i])].cap) then
       return false
     end
   end
   return true
 end
 
+-- Says of each charge that nothing was counted, since a calendar's window is over.
+local function skip(count, width)
+  taken = taken + width * count
+  for _ = 1, count do
+    told = told + 1
+    numbers[2 * told - 1], numbers[2 * told] = 0, -2
+  end
+end
+
 local counting = take()
 while counting do
-  local charges = {}
-  for i = 1, take_number() do
-    charges[i] = take_charge(counting == 'strict')
-  end
-  if all_known(charges) then
-    count(counting, charges)
+  local strict = counting == 'strict'
+  local count, width = take_number(), strict and 7 or 4
+  if calendars and not all_known(count, width) then
+    skip(count, width)
+  elseif counting == 'every' then
+    count_every(count)
   else
-    for _ = 1, #charges do
-      numbers[#numbers + 1], numbers[#numbers + 2] = 0, -2
+    local charges = {}
+    for i = 1, count do
+      charges[i] = take_charge(strict)
     end
+    count_some(counting, charges)
   end
   counting = take()
 end

@@ -109,7 +109,7 @@ def fits(cap: Cap, used: int, amount: int) -> bool:
 def add(cap: Cap, state: CounterState, amount: int, now_us: int) -> CounterState:
     """Count an amount in a rolled state. Sums stop at MAX_AMOUNT."""
     at_us = max(state.at_us, now_us) if cap.algorithm is Algorithm.LIFETIME else state.at_us
-    return replace(state, at_us=at_us, counted=_clamp(state.counted + amount))
+    return CounterState(at_us, _clamp(state.counted + amount), state.carry, state.held)
 
 
 def correct(cap: Cap, state: CounterState, charged_at_us: int, difference: int) -> CounterState:

@@ -109,9 +109,10 @@ class Turn:
             state = without_holds(cap, state)
         self._rolled = self.state = roll(cap, state, now_us)
         self._due: Sequence[_Entry] = cell.holds.due(now_us, SWEEP_BOUND)
-        for _, _, held in self._due:
-            self._end(held)
-        self.state = roll(cap, self.state, now_us)
+        if self._due:
+            for _, _, held in self._due:
+                self._end(held)
+            self.state = roll(cap, self.state, now_us)
 
     def sweep(self) -> bool:
         """Remove the holds that were due, and tell whether they gave back what is counted."""

@@ -244,7 +244,7 @@ class CheckAndIncrementByNRequest(_message.Message):
     model: _builtins.str
     """For the price of the call."""
     request_id: _builtins.str
-    """Makes the call repeatable: the same request gets the first answer."""
+    """Makes the call repeatable: the same request gets the first answer, whatever its ttl."""
     dry_run: _builtins.bool
     """Only tell what the answer would be."""
     @_builtins.property
@@ -261,7 +261,7 @@ class CheckAndIncrementByNRequest(_message.Message):
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long the reservation holds without being settled or extended."""
+        """How long the reservation holds without being settled or extended; 60 s if absent."""
 
     def __init__(
         self,
@@ -760,7 +760,7 @@ class ExtendRequest(_message.Message):
     """Makes it repeatable."""
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """From now; as long as at first if absent."""
+        """From now; 60 s if absent. It never ends earlier than before."""
 
     @_builtins.property
     def amounts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:

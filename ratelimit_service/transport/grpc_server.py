@@ -18,11 +18,10 @@ from ratelimit_service.config.settings import Address, GrpcSettings, TcpAddress
 from ratelimit_service.errors import ListenError
 from ratelimit_service.health import Condition, Health, State
 from ratelimit_service.listening import check_free
-from ratelimit_service.pb import decision_pb2, decision_pb2_grpc
 from ratelimit_service.reserver import Reserver
 from ratelimit_service.transport.calls import Calls
 from ratelimit_service.transport.client_names import ClientNames
-from ratelimit_service.transport.reservations import DecisionServicer
+from ratelimit_service.transport.reservations import DECISION_NAME, decision_handler
 from ratelimit_service.transport.rls import (
     RATE_LIMIT_NAME,
     RateLimitEndpoint,
@@ -35,7 +34,6 @@ DRAIN_S: Final = 10.0
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
 
-DECISION_NAME: Final = decision_pb2.DESCRIPTOR.services_by_name["DecisionService"].full_name
 
 HEALTH_NAMES: Final = ("", "ratelimit", RATE_LIMIT_NAME, DECISION_NAME)
 """What health checks may ask for: the server, the reference's name, and the services."""
@@ -129,9 +127,8 @@ class GrpcServer:
             options=[*_OPTIONS, *_age_options(self._settings)],
         )
         server.add_generic_rpc_handlers((rate_limit_handler(self._endpoints.rate_limit),))
-        decision_pb2_grpc.add_DecisionServiceServicer_to_server(
-            DecisionServicer(self._endpoints.reserver, self._endpoints.calls), server
-        )
+        decisions = decision_handler(self._endpoints.reserver, self._endpoints.calls)
+        server.add_generic_rpc_handlers((decisions,))
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
         reflection.enable_server_reflection(
             (RATE_LIMIT_NAME, DECISION_NAME, HEALTH_NAME, reflection.SERVICE_NAME), server

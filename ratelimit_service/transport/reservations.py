@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
+from google.protobuf.message import DecodeError, Message
 
-from ratelimit_service.errors import ServiceError
+from ratelimit_service.errors import InvalidRequestError, ServiceError
 from ratelimit_service.pb import decision_pb2 as pb
-from ratelimit_service.pb import decision_pb2_grpc
 from ratelimit_service.reserver import Caller, Reserver
 from ratelimit_service.transport.callers import caller_of
 from ratelimit_service.transport.calls import Calls
@@ -26,73 +26,80 @@ from ratelimit_service.transport.reservation_requests import (
     decode_settling,
 )
 
-_Response = TypeVar("_Response")
+DECISION_NAME: Final = pb.DESCRIPTOR.services_by_name["DecisionService"].full_name
 
-# The library has no type for what all contexts have in common, whatever their messages are.
-_Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+_Request = TypeVar("_Request", bound=Message)
+
+# The library has no type for handlers of different messages, and only its stubs have parameters.
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
-class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
-    """Answers within the caller's deadline, or ends a call with a status and a text.
+def decision_handler(reserver: Reserver, calls: Calls) -> grpc.GenericRpcHandler:
+    """Return the service. Its calls answer in time, or end with a status and a text.
 
-    An error of one call never touches another.
+    It takes bytes: what the library cannot parse it answers with UNKNOWN and a traceback.
     """
+    endpoint = DecisionEndpoint(reserver)
+    methods: dict[str, _Handler] = {
+        "CheckAndIncrementByN": _method(
+            pb.CheckAndIncrementByNRequest, endpoint.check_and_increment, calls
+        ),
+        "Reconcile": _method(pb.ReconcileRequest, endpoint.reconcile, calls),
+        "Extend": _method(pb.ExtendRequest, endpoint.extend, calls),
+        "GetUsage": _method(pb.GetUsageRequest, endpoint.get_usage, calls),
+    }
+    return grpc.method_handlers_generic_handler(DECISION_NAME, methods)
 
-    def __init__(self, reserver: Reserver, calls: Calls) -> None:
+
+class DecisionEndpoint:
+    """Answers messages; each method raises what the reserver's of the same name raises."""
+
+    def __init__(self, reserver: Reserver) -> None:
         self._reserver = reserver
-        self._calls = calls
 
-    async def CheckAndIncrementByN(  # noqa: N802 - the method's name on the wire
-        self, request: pb.CheckAndIncrementByNRequest, context: _Context
+    async def check_and_increment(
+        self, request: pb.CheckAndIncrementByNRequest, caller: Caller
     ) -> pb.CheckAndIncrementByNResponse:
         """Reserve over every limit of every descriptor, all or nothing."""
+        reserving = decode_reserving(request)
+        return encode_admission(await self._reserver.check_and_increment(reserving, caller))
 
-        async def reserve(caller: Caller) -> pb.CheckAndIncrementByNResponse:
-            reserving = decode_reserving(request)
-            return encode_admission(await self._reserver.check_and_increment(reserving, caller))
-
-        return await self._answer(context, request.domain, reserve)
-
-    async def Reconcile(  # noqa: N802 - the method's name on the wire
-        self, request: pb.ReconcileRequest, context: _Context
-    ) -> pb.ReconcileResponse:
+    async def reconcile(self, request: pb.ReconcileRequest, caller: Caller) -> pb.ReconcileResponse:
         """Settle a reservation to what was really used."""
+        settling = decode_settling(request)
+        return encode_settlement(await self._reserver.reconcile(settling, caller))
 
-        async def settle(caller: Caller) -> pb.ReconcileResponse:
-            settling = decode_settling(request)
-            return encode_settlement(await self._reserver.reconcile(settling, caller))
-
-        return await self._answer(context, "", settle)
-
-    async def Extend(  # noqa: N802 - the method's name on the wire
-        self, request: pb.ExtendRequest, context: _Context
-    ) -> pb.ExtendResponse:
+    async def extend(self, request: pb.ExtendRequest, caller: Caller) -> pb.ExtendResponse:
         """Keep a reservation alive, and reserve more for it."""
+        extending = decode_extension(request)
+        return encode_extension(await self._reserver.extend(extending, caller))
 
-        async def extend(caller: Caller) -> pb.ExtendResponse:
-            extending = decode_extension(request)
-            return encode_extension(await self._reserver.extend(extending, caller))
-
-        return await self._answer(context, "", extend)
-
-    async def GetUsage(  # noqa: N802 - the method's name on the wire
-        self, request: pb.GetUsageRequest, context: _Context
-    ) -> pb.GetUsageResponse:
+    async def get_usage(self, request: pb.GetUsageRequest, caller: Caller) -> pb.GetUsageResponse:
         """Tell what is used and held."""
+        return encode_usage(await self._reserver.get_usage(decode_looking(request), caller))
 
-        async def look(caller: Caller) -> pb.GetUsageResponse:
-            looking = decode_looking(request)
-            return encode_usage(await self._reserver.get_usage(looking, caller))
 
-        return await self._answer(context, request.domain, look)
-
-    async def _answer(
-        self, context: _Context, domain: str, work: Callable[[Caller], Awaitable[_Response]]
-    ) -> _Response:
+def _method(
+    kind: type[_Request], answer: Callable[[_Request, Caller], Awaitable[Message]], calls: Calls
+) -> _Handler:
+    async def handle(body: bytes, context: grpc.aio.ServicerContext[bytes, Message]) -> Message:
         timeout_s = context.time_remaining()
+        caller = Caller(caller_of(context.auth_context()), timeout_s)
         try:
-            with self._calls.call(timeout_s, domain):
-                return await work(Caller(caller_of(context.auth_context()), timeout_s))
+            with calls.call(timeout_s) as call:
+                request = _parse(kind, body)
+                call.domain = getattr(request, "domain", "")
+                return await answer(request, caller)
         except ServiceError as error:
-            await context.abort(grpc.StatusCode[error.code.grpc_name], str(error))
-            raise
+            return await context.abort(grpc.StatusCode[error.code.grpc_name], str(error))
+
+    return grpc.unary_unary_rpc_method_handler(
+        handle, response_serializer=lambda message: message.SerializeToString()
+    )
+
+
+def _parse(kind: type[_Request], body: bytes) -> _Request:
+    try:
+        return kind.FromString(body)
+    except DecodeError as error:
+        raise InvalidRequestError(f"the bytes are no {kind.DESCRIPTOR.name}") from error

@@ -6,7 +6,9 @@ import grpc
 import pytest
 
 from ratelimit_service.cli import main
+from ratelimit_service.pb import decision_pb2 as pb
 from ratelimit_service.pb import rls_pb2, rls_pb2_grpc
+from ratelimit_service.pb.decision_pb2_grpc import DecisionServiceStub
 from ratelimit_service.resources import example_rules
 from tests.support.ports import free_port
 from tests.support.service import Service
@@ -112,22 +114,35 @@ def test_live_usage_is_told_and_not_charged(
 ) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text(
-        "domain: d\ndescriptors: [{key: user, rate_limit: {unit: year, requests_per_unit: 3}}]\n",
+        "domain: d\n"
+        "descriptors:\n"
+        "  - {key: user, rate_limit: {unit: year, requests_per_unit: 3}}\n"
+        "  - key: team\n"
+        "    limits:\n"
+        '      - {name: budget, measure: cost, amount: "5.00", window: lifetime}\n'
+        "      - {name: parallel, measure: concurrency, amount: 9}\n",
         encoding="utf-8",
     )
     request = rls_pb2.RateLimitRequest(domain="d", hits_addend=2)
     request.descriptors.add().entries.add(key="user", value="ann")
+    reserve = pb.CheckAndIncrementByNRequest(domain="d", amounts={"cost": 1_500_000})
+    reserve.descriptors.add().entries.add(key="team", value="a")
     with Service(rules) as service:
         target = str(service.grpc_address)
         with grpc.insecure_channel(target) as channel:
             rls_pb2_grpc.RateLimitServiceStub(channel).ShouldRateLimit(request, timeout=10)
+            DecisionServiceStub(channel).CheckAndIncrementByN(reserve, timeout=10)
         arguments = ["explain", "--config", str(rules), "--domain", "d", "--target", target]
-        arguments += ["--descriptor", "user=ann", "--descriptor", "x=y"]
+        arguments += ["--descriptor", "user=ann", "--descriptor", "team=a", "--descriptor", "x=y"]
         codes = [main(arguments) for _ in range(2)]
 
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  now: ")]
     assert codes == [0, 0]
-    assert len(told) == 4
+    assert len(told) == 6
     assert told[0].startswith("  now: 2 of 3 used, 1 left, reset in ")
-    assert told[1] == "  now: no limit applies"
-    assert told[2].startswith("  now: 2 of 3 used, 1 left, reset in ")
+    assert told[1] == (
+        "  now: budget: $0.00 of $5.00 used, $1.50 held, $3.50 left, no reset; "
+        "parallel: 0 of 9 used, 1 held, 8 left, no reset"
+    )
+    assert told[2] == "  now: no limit applies"
+    assert told[3].startswith("  now: 2 of 3 used, 1 left, reset in ")

@@ -490,7 +490,9 @@ class Scheduler:
             return world
         if isinstance(answer, Reserved | Replayed):
             caller = caller._replace(stage=1, calls=0, secret=answer.record.secret, refused=False)
-        elif isinstance(answer, Settled | Extended | Closed) or (isinstance(answer, Refused) and caller.stage):
+        elif isinstance(answer, Settled | Extended | Closed) or (
+            isinstance(answer, Refused) and caller.stage
+        ):
             caller = caller._replace(stage=caller.stage + 1, calls=0)
         elif isinstance(answer, Refused) and not answer.contended:
             caller = caller._replace(refused=True)

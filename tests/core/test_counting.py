@@ -69,4 +69,4 @@ def test_what_stays_within_its_limit_is_not_counted_when_something_goes_over(
     for charge, counts in zip(charges, selected, strict=True):
         same = [other for other in charges if other.counter == charge.counter]
         own = _goes_over(same, counted, [True] * len(same))
-        assert counts == (not over or own or charge.amount < 0)
+        assert counts == (not over or own or charge.amount <= 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ratelimit_service.core.counters import Counter
 from ratelimit_service.core.limit_spec import LimitSpec
@@ -14,7 +15,7 @@ from ratelimit_service.core.reservation import PlannedLine
 from ratelimit_service.core.reserve_plan import ReservePlan, make_reserve_plan
 from ratelimit_service.core.rules import RuleSet
 from ratelimit_service.core.settlement import Amount
-from tests.core.rulesets import DOMAIN, MOMENT, limits, rule_set
+from tests.core.rulesets import DOMAIN, MOMENT, NOW_US, limits, rule_set
 
 
 def amounts(**said: int) -> tuple[Amount, ...]:
@@ -49,9 +50,12 @@ def key(counter: Counter) -> str:
     return f"{counter.path[0].key}.{counter.limit_name}"
 
 
-def placed(asked: Wish, *specs: LimitSpec) -> tuple[tuple[PlannedLine, ...], Note]:
+def placed(
+    asked: Wish, *specs: LimitSpec, at_us: int = NOW_US
+) -> tuple[tuple[PlannedLine, ...], Note]:
     """Plan for one rule with limits, and return lines and note."""
-    plan = planned(rule_set(k=limits(*specs)), asked)
+    moment = replace(MOMENT, at_us=at_us)
+    plan = make_reserve_plan(rule_set(k=limits(*specs)), asked, moment)
     return plan.placed(key), plan.note()
 
 

@@ -162,7 +162,8 @@ async def test_a_call_ends_within_its_deadline_f32(rules: RuleSet) -> None:
     async with serving(Setup(rules, store)) as served, connected(served) as service:
         call = service.CheckAndIncrementByN(asking(), timeout=0.2)
         code, _ = await failing(call)
-        assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+        # Whoever is faster says it: the caller's library, or the service.
+        assert code in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
         store.gate.set()
         # What was begun goes on, and is given back, since nobody knows its id (F56).
         async with asyncio.timeout(10):
@@ -200,6 +201,21 @@ async def test_an_error_of_one_call_touches_no_other(
         assert served.errors(code.name) == 1
         store.error = None
         assert (await service.CheckAndIncrementByN(asking())).overall_code == pb.OK
+
+
+@pytest.mark.parametrize("method", ["CheckAndIncrementByN", "Reconcile", "Extend", "GetUsage"])
+async def test_bytes_that_are_no_message_are_told_so(rules: RuleSet, method: str) -> None:
+    async with (
+        serving(Setup(rules)) as served,
+        grpc.aio.insecure_channel(str(served.address)) as channel,
+    ):
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            f"/{SERVICE}/{method}"
+        )
+        code, text = await failing(call(b"\x0a\x01\xff"))  # half a character
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert text == f"the bytes are no {method}Request"
+        assert served.errors("INVALID_ARGUMENT") == 1
 
 
 async def test_without_rules_nothing_is_reserved() -> None:

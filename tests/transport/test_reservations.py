@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.wrappers_pb2 import UInt64Value
 
 from ratelimit_service.config.settings import StoreKind, StoreSettings
 from ratelimit_service.pb import decision_pb2 as pb
@@ -258,6 +259,38 @@ async def test_a_refusal_says_all_that_a_429_needs_f47_f48(place: Place) -> None
         assert (await service.reserve(amounts={"tokens": 21})).overall_code == OK
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "measure: tokens, amount: 100, window: 1m",
+        "measure: tokens, amount: 100, window: 1m, align: first_hit",
+        "measure: tokens, amount: 100, window: 1m, algorithm: sliding_window",
+        "measure: tokens, amount: 100, window: 1m, algorithm: token_bucket",
+        "measure: tokens, amount: 100, window: 1m, algorithm: token_bucket, burst: 60",
+        "measure: tokens, amount: 100, window: calendar_day, time_zone: Europe/Berlin",
+        "measure: tokens, amount: 100, window: lifetime, on_expiry: release",
+        "measure: concurrency, amount: 3, lease: 20s",
+    ],
+)
+async def test_who_comes_back_at_retry_after_is_admitted_f47(place: Place, limit: str) -> None:
+    rules = f"""
+    domain: d
+    descriptors: [{{key: team, limits: [{{name: it, {limit}}}]}}]
+    """
+    async with desk(place, rules) as service:
+        refused = None
+        while refused is None:
+            answer = await service.reserve(amounts={"tokens": 30}, ttl=seconds(45))
+            refused = answer.refusal if answer.overall_code == OVER_LIMIT else None
+            service.wait(1)
+        service.wait(-1)
+        assert refused.reason == Reason.OVER_LIMIT
+        wait_s = refused.retry_after.ToMicroseconds() / 1_000_000
+        assert wait_s > 0
+        service.wait(wait_s)
+        assert (await service.reserve(amounts={"tokens": 30})).overall_code == OK
+
+
 async def test_each_reason_is_told(place: Place) -> None:
     rules = """
     domain: d
@@ -461,6 +494,22 @@ async def test_settlement_goes_by_the_rules_of_the_reservation(place: Place) -> 
         await after.settle(reserved.reservation_id, tokens=25)
         found = one_limit((await after.usage()).statuses[0])
         assert (found.limit, found.used, found.held) == (50, 25, 0)
+
+
+async def test_a_refund_above_what_was_counted_stops_at_nothing_f23(place: Place) -> None:
+    async with desk(place, TOKENS.replace("strict", "compatible")) as service:
+        reserved = await service.reserve(amounts={"tokens": 60})
+        refund = RateLimitDescriptor(
+            entries=[RateLimitDescriptor.Entry(key="team", value="a")],
+            hits_addend=UInt64Value(value=50),
+            is_negative_hits=True,
+        )
+        message = rls_pb2.RateLimitRequest(domain="d", descriptors=[refund])
+        await service.rate_limit.ShouldRateLimit(message)
+        await service.release(reserved.reservation_id)
+        assert await service.counted("tpm") == (0, 0)
+        sample = service.served.metrics.registry.get_sample_value
+        assert sample("ratelimit_anomalies_total", {"kind": "refund_below_zero"}) == 1
 
 
 # --- concurrency ----------------------------------------------------------------------------

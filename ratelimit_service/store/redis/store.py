@@ -110,6 +110,7 @@ class RedisStore:
         finally:
             for lane, errand in zip(lanes, errands, strict=True):
                 lane.withdraw(errand)
+                errand.answer.cancel()  # nobody waits for it any more
 
     async def _charge_by_slot(self, operation: Operation, deadline: float) -> Sequence[Outcome]:
         slots = places_by_slot(operation.keys)
@@ -177,9 +178,8 @@ def _weights(lanes: Sequence[Lane], errands: Sequence[Errand]) -> Mapping[Lane, 
 
 
 def _reply(errand: Errand) -> Reply:
-    """Return the reply of an errand; from now on nobody waits for it."""
-    if not errand.answer.done():
-        errand.answer.cancel()
+    """Return the reply of an errand that nobody waits for any more."""
+    if not errand.answer.done() or errand.answer.cancelled():
         return Lost()
     error = errand.answer.exception()
     if isinstance(error, CrossSlotError):
