@@ -357,6 +357,24 @@ async def test_a_repeated_call_reserves_once_f13(place: Place) -> None:
         assert await one.counted("tpm") == (1, 0)
 
 
+async def test_a_repeated_call_tells_what_was_granted_first(place: Place) -> None:
+    async with two_desks(place, TOKENS) as (one, other):
+        asked = {"amounts": {"tokens": 60}, "min_amounts": {"tokens": 10}, "request_id": "r"}
+        await one.reserve(amounts={"tokens": 70})
+        first = await one.reserve(team(), user(), **asked)
+        assert first.granted["tokens"] == 30
+        await one.settle((await one.reserve(user())).reservation_id)
+        refused = await other.extend(first.reservation_id, amounts={"tokens": 1})
+        assert refused.overall_code == OVER_LIMIT
+        extended = await other.extend(first.reservation_id, amounts={"requests": 1})
+        assert extended.overall_code == OK
+        again = await other.reserve(team(), user(), **asked)
+        assert (again.granted, again.statuses) == (first.granted, first.statuses)
+        await other.settle(first.reservation_id, tokens=3, requests=1)
+        assert await one.counted("tpm") == (3, 70)
+        assert await one.counted("rpm", user()) == (2, 0)
+
+
 async def test_a_repeated_call_after_the_end_says_so(place: Place) -> None:
     async with desk(place, TOKENS) as service:
         asked = {"amounts": {"tokens": 60}, "request_id": "r", "ttl": seconds(30)}
