@@ -88,7 +88,7 @@ async def test_who_comes_back_at_retry_after_is_admitted_f47(place: Place, limit
         assert (await service.reserve(amounts={"tokens": 30})).overall_code == OK
 
 
-async def test_each_reason_is_told(place: Place) -> None:
+async def test_each_reason_is_told_f50(place: Place) -> None:
     rules = """
     domain: d
     unmatched: refuse
