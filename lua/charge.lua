@@ -1,7 +1,8 @@
 -- Counts the charges of many calls, each as core/counting.py says, and holds nothing.
 --
 -- Uses base, algorithms, turns.
--- KEYS  each counter, once, and its holds. Where slots are enforced all lie in one slot.
+-- KEYS  each counter, once, and its holds, or the counter again where none are expected: while a
+--       slot moves, only scripts of one key are sure to be run.
 -- ARGV  the time; the number of caps, then each (lib/turns); for each counter the place of its
 --       cap; then, for each call in turn:
 --         counting      'every', 'only_over' or 'strict'
@@ -15,7 +16,8 @@
 --           quota       the number of its quota; 0 is none
 -- Returns the time, numbers and views. Numbers are, for each charge in turn, what its counter's
 -- usage is after it and the microseconds until its window ends; the latter is -1 where a view
--- says more, -2 where a calendar's window is over, so that nothing of the call is counted.
+-- says more, -2 where a calendar's window is over, and -3 where there are holds and their key is
+-- not given; of such a call nothing is counted.
 -- A view is the charge's place, a state, 1 if the charge fits, and holds that give back
 -- (lib/turns), in the order of the charges.
 -- Slot  all keys lie in one slot where slots are enforced.
@@ -50,6 +52,9 @@ local function begin_by(place, cap, value)
   local state = value and read_value(value)
   local plain = PLAIN[cap.algorithm]
   if not (plain or WINDOWLESS[cap.algorithm]) or (state and state.held > 0) then
+    if KEYS[2 * place] == KEYS[2 * place - 1] then
+      return {cap = cap, blind = true}
+    end
     local turn = begin(place, cap)
     sweep(turn)
     return turn
@@ -67,7 +72,9 @@ local function begin_by(place, cap, value)
 end
 
 local function store(turn)
-  if not turn.bare then
+  if turn.blind then
+    return
+  elseif not turn.bare then
     keep(turn)
   elseif turn.changed then
     local state = turn.state
@@ -83,7 +90,7 @@ local function store(turn)
 end
 
 local caps = take_caps()
-local calendars = not know_all(caps)
+local doubtful = not know_all(caps)
 local turns = {}
 for first = 1, #KEYS / 2, READ_AT_ONCE do
   local last = math.min(first + READ_AT_ONCE - 1, #KEYS / 2)
@@ -94,6 +101,7 @@ for first = 1, #KEYS / 2, READ_AT_ONCE do
   local values = redis.call('MGET', unpack(counters))
   for place = first, last do
     turns[place] = begin_by(place, caps[take_number()], values[place - first + 1])
+    doubtful = doubtful or turns[place].blind
   end
 end
 
@@ -179,7 +187,7 @@ local function tell(turn, fits_in)
   end
   numbers[2 * told - 1], numbers[2 * told] = 0, -1
   local found = {}
-  if not fits_in then
+  if not fits_in and not turn.bare then
     found = refusal(turn)[8]
   end
   views[#views + 1] = {
@@ -233,22 +241,25 @@ local function count_some(counting, charges)
   end
 end
 
--- Whether the windows of all counters from the next argument on are the present ones.
-local function all_known(count, width)
+-- Why nothing can be counted of the charges from the next argument on; nil if it can.
+local function obstacle(count, width)
+  local found = nil
   for i = 0, count - 1 do
-    if not knows(turns[tonumber(ARGV[taken + 1 + width * i])].cap) then
-      return false
+    local turn = turns[tonumber(ARGV[taken + 1 + width * i])]
+    if not knows(turn.cap) then
+      return -2
     end
+    found = found or (turn.blind and -3)
   end
-  return true
+  return found
 end
 
--- Says of each charge that nothing was counted, since a calendar's window is over.
-local function skip(count, width)
+-- Says of each charge that nothing was counted, and why.
+local function skip(count, width, why)
   taken = taken + width * count
   for _ = 1, count do
     told = told + 1
-    numbers[2 * told - 1], numbers[2 * told] = 0, -2
+    numbers[2 * told - 1], numbers[2 * told] = 0, why
   end
 end
 
@@ -256,8 +267,9 @@ local counting = take()
 while counting do
   local strict = counting == 'strict'
   local count, width = take_number(), strict and 7 or 4
-  if calendars and not all_known(count, width) then
-    skip(count, width)
+  local why = doubtful and obstacle(count, width)
+  if why then
+    skip(count, width, why)
   elseif counting == 'every' then
     count_every(count)
   else

@@ -15,7 +15,7 @@ from ratelimit_service.core.modes import Modes
 from ratelimit_service.core.plan import forget_plans, make_plan
 from ratelimit_service.core.rules import RuleSet
 from ratelimit_service.core.terms import Counting
-from ratelimit_service.errors import InvalidRequestError
+from ratelimit_service.errors import InvalidRequestError, OutdatedPlanError
 from ratelimit_service.store.base import Store
 from ratelimit_service.store.memory import wall_clock_us
 from ratelimit_service.telemetry.recorder import Recorder
@@ -45,6 +45,7 @@ class Limiter:
         self._recorder = recorder
         self._options = options
         self._rules: RuleSet | None = None
+        self._ahead_us = 0
 
     @property
     def rules(self) -> RuleSet | None:
@@ -77,9 +78,23 @@ class Limiter:
         return decision
 
     async def _decide(self, request: RateLimitRequest, timeout_s: float | None) -> Decision:
-        rules, options = self.rules_in_force(), self._options
-        plan = make_plan(rules, request, options.modes, Moment(options.now_us(), options.calendar))
+        options = self._options
         bound_s = options.timeout_s if timeout_s is None else min(timeout_s, options.timeout_s)
+        started = perf_counter()
+        try:
+            return await self._decide_at(options.now_us() + self._ahead_us, request, bound_s)
+        except OutdatedPlanError as outdated:
+            # Hosts' clocks may differ by minutes; the store's decides (F39).
+            self._ahead_us = outdated.now_us - options.now_us()
+            left_s = bound_s - (perf_counter() - started)
+            return await self._decide_at(outdated.now_us, request, left_s)
+
+    async def _decide_at(
+        self, now_us: int, request: RateLimitRequest, timeout_s: float
+    ) -> Decision:
+        options = self._options
+        moment = Moment(now_us, options.calendar)
+        plan = make_plan(self.rules_in_force(), request, options.modes, moment)
         counting = Counting.STRICT if plan.strict else options.counting
-        outcomes = await self._store.charge(plan.charges, counting, bound_s)
+        outcomes = await self._store.charge(plan.charges, counting, timeout_s)
         return judge(plan, outcomes, options.modes)

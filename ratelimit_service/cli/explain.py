@@ -103,7 +103,8 @@ def _describe(domain: str, explanation: Explanation, usage: Usage | None) -> Ite
         yield from _describe_match(explanation.match, explanation.replaced_by)
     elif explanation.reason is not None:
         near = f" (known: {', '.join(explanation.near)})" if explanation.near else ""
-        yield f"  no rule holds, the call is allowed: {explanation.reason.value}{near}"
+        outcome = "refused" if explanation.refused else "allowed"
+        yield f"  no rule holds, the call is {outcome}: {explanation.reason.value}{near}"
     if usage is not None:
         yield f"  now: {usage}"
 

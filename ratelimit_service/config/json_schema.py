@@ -1,6 +1,6 @@
 """The format of rule files as a JSON Schema, by which editors complete and check them.
 
-python -m ratelimit_service.config.json_schema > docs/rules.schema.json
+As a program it writes the schema; `make schema` puts it where it is published.
 """
 
 from __future__ import annotations

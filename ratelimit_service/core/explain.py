@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import Enum
 from typing import Final
@@ -54,7 +54,8 @@ class Level:
 class Explanation:
     """How one descriptor was matched.
 
-    Either ``match`` or ``reason`` is given. ``near`` are names in the rules that come close to
+    Either ``match`` or ``reason`` is given. ``refused``: the domain refuses what no rule
+    matches. ``near`` are names in the rules that come close to
     the one that was not found. ``replaced_by`` are titles of rules that take this one's place.
     """
 
@@ -64,6 +65,7 @@ class Explanation:
     reason: Reason | None = None
     near: tuple[str, ...] = ()
     replaced_by: tuple[str, ...] = ()
+    refused: bool = False
 
 
 def explain(
@@ -71,10 +73,11 @@ def explain(
 ) -> tuple[Explanation, ...]:
     """Explain the descriptors of one request, which may replace each other's rules."""
     matches = [rules.match(domain, entries) for entries in descriptors]
+    refused = rules.policy(domain).refuse_unmatched
     return tuple(
         _explain_match(rules.domains[domain], entries, match, matches)
         if match is not None
-        else _explain_miss(rules, domain, entries)
+        else replace(_explain_miss(rules, domain, entries), refused=refused)
         for entries, match in zip(descriptors, matches, strict=True)
     )
 

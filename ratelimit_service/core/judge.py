@@ -87,15 +87,16 @@ def _judge_descriptor(
 ) -> Status:
     if not planned.limits:
         return _judge_uncounted(planned)
-    statuses = [
-        _judge_limit(planned, at, next(outcomes), modes) for at in range(len(planned.limits))
-    ]
-    return statuses[0] if len(statuses) == 1 else _nearest_limit(statuses)
+    if len(planned.limits) == 1:
+        return _judge_limit(planned, 0, next(outcomes), modes)
+    return _nearest_limit(
+        [_judge_limit(planned, at, next(outcomes), modes) for at in range(len(planned.limits))]
+    )
 
 
 def _judge_limit(planned: PlannedDescriptor, at: int, outcome: Outcome, modes: Modes) -> Status:
     limit, rule = planned.limits[at], planned.rule
-    most, counted = limit.most, outcome.counted
+    most, counted = limit.cap.limit, outcome.counted
     over = counted > most or not outcome.fits
     wait_us = None
     if over:

@@ -48,7 +48,7 @@ def make_plan(rules: RuleSet, request: RateLimitRequest, modes: Modes, moment: M
     if policy.requires:
         entries = [descriptor.entries for descriptor in request.descriptors]
         missing = missing_entry(rules.domains[request.domain], entries)
-    if not all(item.plain for item in planned):
+    if False in [item.plain for item in planned]:
         planned = [_date(item, moment) for item in _replace(planned)]
     if policy.strict:
         planned = enforce_strictly(planned, modes, lacks_entry=missing is not None)

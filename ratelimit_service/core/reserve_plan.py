@@ -32,8 +32,8 @@ UNBOUNDED: Final = 2**55
 class ReserveLine:
     """What a call asks of one counter; descriptors that share it are added up.
 
-    ``shadow``: the limit is on trial. Its counter is charged like any other, and in full past
-    the limit, so that it neither refuses nor cuts what others are granted.
+    ``shadow``: the limit is on trial. Its counter is charged what the others grant, also past
+    the limit, so that it neither refuses nor cuts anything.
     """
 
     counter: Counter
@@ -155,7 +155,7 @@ def _line(applied: Applied, moment: Moment, amount: int, minimum: int) -> Reserv
         cap=dated(limit.cap, limit.calendar, moment),
         shadow=applied.shadow,
         amount=amount,
-        minimum=amount if applied.shadow else minimum,
+        minimum=minimum,
         shares=(Share(applied.descriptor, amount),),
     )
 

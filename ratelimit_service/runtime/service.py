@@ -29,7 +29,7 @@ from ratelimit_service.telemetry.decision_log import DecisionLog
 from ratelimit_service.telemetry.prometheus import PrometheusRecorder
 from ratelimit_service.telemetry.recorder import Recorder
 from ratelimit_service.telemetry.tracing import Tracing, open_tracing
-from ratelimit_service.traced import TracedLimiter
+from ratelimit_service.traced import TracedLimiter, TracedOptions, TracedReserver
 from ratelimit_service.transport.calls import Calls
 from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
 from ratelimit_service.transport.json_rls import JsonRateLimit
@@ -79,7 +79,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         app = service_app(JsonRateLimit(endpoint).decide_json, health, metrics.registry)
         http = await stack.enter_async_context(HttpServer(settings.http_address, app))
         interceptors = () if tracing is None else (TraceContext(tracing),)
-        reserver = Reserver(limiter, reservations, recorder, _reserver_options(settings))
+        reserver = _reserver(settings, limiter, reservations, recorder, tracing)
         endpoints = Endpoints(calls, endpoint, reserver)
         grpc_server = GrpcServer(settings.grpc, endpoints, health, interceptors)
         await stack.enter_async_context(grpc_server)
@@ -110,10 +110,18 @@ def _report(limiter: Limiter, watcher: RulesWatcher) -> RulesReport:
     return RulesReport(limiter.rules, watcher.status)
 
 
-def _reserver_options(settings: Settings) -> ReserverOptions:
-    """Name the limit headers; reservations always have some."""
-    given = settings.headers or HeaderSettings()
-    return ReserverOptions(HeaderNames(given.limit, given.remaining, given.reset))
+def _reserver(
+    settings: Settings,
+    limiter: Limiter,
+    reservations: Reservations,
+    recorder: Recorder,
+    tracing: Tracing | None,
+) -> Reserver:
+    given = settings.headers or HeaderSettings()  # reservations always have limit headers
+    options = ReserverOptions(HeaderNames(given.limit, given.remaining, given.reset))
+    if tracing is None:
+        return Reserver(limiter, reservations, recorder, options)
+    return TracedReserver(limiter, reservations, recorder, TracedOptions(options, tracing))
 
 
 def _answer_options(settings: Settings) -> AnswerOptions:

@@ -68,6 +68,8 @@ class NearCache:
         self, charges: Sequence[Charge], counting: Counting, timeout_s: float
     ) -> Sequence[Outcome]:
         """Charge the counters of one request; see Store.charge."""
+        if counting is Counting.STRICT:  # decided as a whole, by all that it charges
+            return await self._store.charge(charges, counting, timeout_s)
         asked_at_us = self._now_us()
         known = [self._recall(charge, asked_at_us) for charge in charges]
         if counting is Counting.ONLY_OVER and None in known:

@@ -54,6 +54,29 @@ def test_what_holds_is_told(descriptor: str, line: str, capsys: pytest.CaptureFi
     assert line in capsys.readouterr().out.splitlines()
 
 
+def test_every_limit_and_every_exception_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    explain("--domain", "agents", "--descriptor", "agent_session=probe")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-4:] == [
+        "    limit 25 per lifetime, named iterations",
+        "    limit $5.00 per lifetime, named budget",
+        "    limit 1000000 tokens per lifetime, named tokens",
+        "    exempt: the rules name one of its values, so nothing is counted",
+    ]
+
+    explain("--domain", "agents", "--descriptor", "team=core,model=large")
+    assert "    limit 600 per hour, named rph (shadow_mode)" in capsys.readouterr().out.splitlines()
+
+
+def test_a_domain_that_refuses_what_no_rule_matches_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """F46."""
+    explain("--domain", "agents", "--descriptor", "tema=core")
+
+    assert "no rule holds, the call is refused: " in capsys.readouterr().out
+
+
 def test_a_rule_that_is_replaced_says_by_which(capsys: pytest.CaptureFixture[str]) -> None:
     explain("--domain", "llm", "--descriptor", "user=ann", "--descriptor", "partner=acme")
 

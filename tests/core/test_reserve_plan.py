@@ -117,12 +117,12 @@ def test_what_never_fits(spec: LimitSpec, asked: int, least: int | None, never: 
     assert plan.never_fits == never
 
 
-def test_a_limit_on_trial_is_charged_in_full_and_takes_part_in_nothing_else() -> None:
+def test_a_limit_on_trial_is_charged_past_its_amount_and_cuts_nothing() -> None:
     trial = replace(TPM, shadow_mode=True)
 
     (line,), note = placed(wish(asked=amounts(tokens=500), least=amounts(tokens=1)), trial)
 
-    assert (line.amount, line.minimum) == (500, 500)
+    assert (line.amount, line.minimum) == (500, 1)
     assert line.cap.limit == UNBOUNDED
     assert (note.lines[0].most, note.lines[0].shadow) == (100, True)
 

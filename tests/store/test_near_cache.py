@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from ratelimit_service.core.counters import Counter
 from ratelimit_service.core.planned import Charge
-from ratelimit_service.core.terms import Counting
+from ratelimit_service.core.terms import Counting, Terms
 from ratelimit_service.store.memory import MemoryStore
 from ratelimit_service.store.near_cache import LIFETIME_US, NearCache
 from tests.store.subjects import MINUTE_US, START_US, TIMEOUT_S, Clock, charge, counter
@@ -163,3 +163,12 @@ async def test_it_passes_the_rest_on(near: Near) -> None:
 
     assert len(near.store) == 0
     assert near.store_clock.now_us == START_US
+
+
+async def test_a_strict_call_is_decided_by_the_store(near: Near) -> None:
+    """F3: else the charges that are not remembered would be made although it is refused."""
+    await near.charge(charge(A, 11))
+    hits = [replace(charge(each), terms=Terms(1, always=False)) for each in (A, B)]
+
+    assert [counted for counted, _ in await near.charge(*hits, counting=Counting.STRICT)] == [11, 0]
+    assert await near.held(B) == 0

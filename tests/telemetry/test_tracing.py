@@ -22,17 +22,28 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from ratelimit_service.config.settings import GrpcSettings, HealthSettings, TcpAddress
 from ratelimit_service.core.limits import Limit
 from ratelimit_service.core.model import Descriptor, Entry, RateLimitRequest
+from ratelimit_service.core.requests import (
+    Described,
+    ExtendRequest,
+    ReconcileRequest,
+    ReserveRequest,
+    UsageRequest,
+    Wish,
+)
 from ratelimit_service.core.rules import Node, Rule, RuleSet
+from ratelimit_service.core.settlement import Report, Usage
 from ratelimit_service.core.units import Unit
 from ratelimit_service.errors import InvalidRequestError, Place
 from ratelimit_service.health import Health
 from ratelimit_service.limiter import LimiterOptions
 from ratelimit_service.pb import rls_pb2, rls_pb2_grpc
 from ratelimit_service.pb.ratelimit_descriptor_pb2 import RateLimitDescriptor
+from ratelimit_service.reserver import Caller, ReserverOptions
 from ratelimit_service.store.memory import MemoryStore
+from ratelimit_service.store.reservations import Reservations
 from ratelimit_service.telemetry.recorder import NullRecorder
 from ratelimit_service.telemetry.tracing import Tracing, open_tracing
-from ratelimit_service.traced import TracedLimiter
+from ratelimit_service.traced import TracedLimiter, TracedOptions, TracedReserver
 from ratelimit_service.transport.calls import Calls
 from ratelimit_service.transport.grpc_server import Endpoints, GrpcServer
 from ratelimit_service.transport.rls import AnswerOptions, RateLimitEndpoint
@@ -162,6 +173,29 @@ async def test_a_caller_s_trace_goes_on_and_each_call_keeps_its_own(
     assert len(spans) == 2
     parents = {(span.trace_id.hex() == TRACE_ID, span.parent_span_id.hex()) for span in spans}
     assert parents == {(True, PARENT_ID), (False, "")}
+
+
+async def test_each_call_of_reservations_is_a_span(collector: _Collector, tracing: Tracing) -> None:
+    how = TracedOptions(ReserverOptions(), tracing)
+    limiter = _limiter(tracing)
+    reserver = TracedReserver(limiter, Reservations(MemoryStore()), NullRecorder(), how)
+    described = (Described((Entry("user", "ann"),)),)
+    admission = await reserver.check_and_increment(
+        ReserveRequest(Wish("shop", described)), Caller()
+    )
+    assert admission.standing is not None
+    reservation_id = admission.standing.reservation_id
+    await reserver.extend(ExtendRequest(reservation_id), Caller())
+    await reserver.reconcile(ReconcileRequest(reservation_id, Usage(Report.RELEASED)), Caller())
+    await reserver.get_usage(UsageRequest("shop", described), Caller())
+    await tracing.close()
+    spans = collector.spans()
+    assert set(spans) == {"CheckAndIncrementByN", "Extend", "Reconcile", "GetUsage"}
+    assert _attributes(spans["CheckAndIncrementByN"]) == {
+        "ratelimit.domain": "shop",
+        "ratelimit.descriptors": 1,
+        "ratelimit.code": "OK",
+    }
 
 
 async def test_the_trace_of_a_grpc_call_goes_on(collector: _Collector, tracing: Tracing) -> None:

@@ -31,6 +31,21 @@ Fields: TypeAlias = Any
 """Fields of a message, by name, as its constructor takes them."""
 
 
+NOBODY: Final = pb.Descriptor(entries=[pb.Entry(key="nobody", value="x")])
+
+TOKENS: Final = """
+    domain: d
+    enforcement: strict
+    descriptors:
+      - key: team
+        hits_measure: tokens
+        limits: [{name: tpm, measure: tokens, amount: 100, window: 1h}]
+      - key: user
+        limits: [{name: rpm, measure: requests, amount: 3, window: 1h}]
+    """
+"""Rules with a limit of tokens for each team, and one of requests for each user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where reservations are kept, at a time that the test sets, and where rule files may be."""
@@ -141,6 +156,13 @@ async def desk(place: Place, rules: str) -> AsyncIterator[Desk]:
             rls_pb2_grpc.RateLimitServiceStub(channel),
             place.clock,
         )
+
+
+@asynccontextmanager
+async def two_desks(place: Place, rules: str) -> AsyncIterator[tuple[Desk, Desk]]:
+    """Two replicas over the same store."""
+    async with desk(place, rules) as one, desk(place, rules) as other:
+        yield one, other
 
 
 async def failing(call: Awaitable[object]) -> tuple[grpc.StatusCode, str]:

@@ -129,6 +129,9 @@ class Lane:
         """Send a batch and answer its items."""
         try:
             await self._run(_parcels(batch, self._time_argument()))
+            again = [item for item in batch if isinstance(item, Operation) and item.must_ask_again]
+            if again:
+                await self._run(_parcels(again, self._time_argument()))
         finally:
             _fail(batch, StoreUnavailableError("the call to the store was broken off"))
 

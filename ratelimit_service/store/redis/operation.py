@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from ratelimit_service.core.algorithms import Cap, CounterState
+from ratelimit_service.core.algorithms import Algorithm, Cap, CounterState
 from ratelimit_service.core.messages import View
 from ratelimit_service.core.outcomes import Outcome, outcome_of
 from ratelimit_service.core.planned import Charge
@@ -27,19 +27,29 @@ class Operation:
     """Charges of one decision that are made in one step, and where their outcomes go.
 
     ``keys`` are those of the charges, one for each. ``slot`` is theirs where the server
-    enforces slots, else None.
+    enforces slots, else None. ``with_holds`` gives the script the holds of every counter;
+    without, it says when it needs them.
     """
 
     keys: Sequence[str]
     charges: Sequence[Charge]
     counting: Counting
     slot: int | None = None
+    with_holds: bool = False
     answer: asyncio.Future[Sequence[Outcome]] = field(default_factory=_new_answer)
 
     @property
     def weight(self) -> int:
         """How many charges it has."""
         return len(self.charges)
+
+    @property
+    def must_ask_again(self) -> bool:
+        """Whether the script has said that it needs the holds, and is still waited for."""
+        return self.with_holds and not self.answer.done()
+
+
+_HOLDS_ALWAYS_MATTER: Final = frozenset({Algorithm.SLIDING_WINDOW, Algorithm.CONCURRENCY})
 
 
 def compose(operations: Sequence[Operation], time: str) -> ScriptCall:
@@ -59,8 +69,10 @@ def compose(operations: Sequence[Operation], time: str) -> ScriptCall:
             place = places.get(key)
             if place is None:
                 place = places[key] = len(places) + 1
-                keys += (key, holds_key(key))
+                keys += (key, key)
                 caps_of_counters.append(caps.place(charge.cap))
+            if operation.with_holds or charge.cap.algorithm in _HOLDS_ALWAYS_MATTER:
+                keys[2 * place - 1] = holds_key(key)
             terms = charge.terms
             arguments += (place, charge.amount, terms.asks, charge.cap.limit)
             if strict:
@@ -91,6 +103,8 @@ class _Caps:
 def deliver(operations: Sequence[Operation], reply: Reply) -> None:
     """Hand the reply of their call out to the operations that are still waited for.
 
+    Those that must ask again get no answer yet.
+
     Raises StoreUnavailableError for a reply that is not the script's.
     """
     charges = sum(len(operation.charges) for operation in operations)
@@ -117,6 +131,7 @@ class _Counted:
 
 _IN_A_VIEW: Final = -1
 _OUTDATED: Final = -2
+_NEEDS_HOLDS: Final = -3
 
 
 def _answer(operation: Operation, counted: _Counted, at: int) -> None:
@@ -127,6 +142,8 @@ def _answer(operation: Operation, counted: _Counted, at: int) -> None:
         operation.answer.set_result(list(outcomes))
     elif _OUTDATED in resets:
         operation.answer.set_exception(OutdatedPlanError(counted.now_us))
+    elif _NEEDS_HOLDS in resets:
+        operation.with_holds = True
     else:
         operation.answer.set_result(
             [
