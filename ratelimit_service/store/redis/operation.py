@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from ratelimit_service.core.algorithms import Cap, CounterState
+from ratelimit_service.core.algorithms import Algorithm, Cap, CounterState
 from ratelimit_service.core.messages import View
 from ratelimit_service.core.outcomes import Outcome, outcome_of
 from ratelimit_service.core.planned import Charge
@@ -22,18 +22,36 @@ def _new_answer() -> asyncio.Future[Sequence[Outcome]]:
     return asyncio.get_running_loop().create_future()
 
 
+class HoldsNeededError(StoreUnavailableError):
+    """Nothing of the operation was done: holds matter that it did not give."""
+
+
+BARE: Final = frozenset(
+    {
+        Algorithm.FIXED_WINDOW,
+        Algorithm.FIRST_HIT,
+        Algorithm.CALENDAR,
+        Algorithm.LIFETIME,
+        Algorithm.TOKEN_BUCKET,
+    }
+)
+"""The algorithms whose counters say by themselves whether holds matter."""
+
+
 @dataclass(slots=True, eq=False)  # not frozen: that triples the cost of making one
 class Operation:
     """Charges of one decision that are made in one step, and where their outcomes go.
 
     ``keys`` are those of the charges, one for each. ``slot`` is theirs where the server
-    enforces slots, else None.
+    enforces slots, else None. ``bare``: their holds are not given, since most likely none
+    matters; where one does the answer is HoldsNeededError.
     """
 
     keys: Sequence[str]
     charges: Sequence[Charge]
     counting: Counting
     slot: int | None = None
+    bare: bool = False
     answer: asyncio.Future[Sequence[Outcome]] = field(default_factory=_new_answer)
 
     @property
@@ -43,10 +61,11 @@ class Operation:
 
 
 def compose(operations: Sequence[Operation], time: str) -> ScriptCall:
-    """Write one call for several operations.
+    """Write one call for several operations, all bare or none.
 
     ``time`` is in microseconds since the epoch; empty takes the server's.
     """
+    bare = operations[0].bare
     caps = _Caps()
     places: dict[str, int] = {}
     keys: list[str] = []
@@ -59,13 +78,13 @@ def compose(operations: Sequence[Operation], time: str) -> ScriptCall:
             place = places.get(key)
             if place is None:
                 place = places[key] = len(places) + 1
-                keys += (key, holds_key(key))
+                keys += (key,) if bare else (key, holds_key(key))
                 caps_of_counters.append(caps.place(charge.cap))
             terms = charge.terms
             arguments += (place, charge.amount, terms.asks, charge.cap.limit)
             if strict:
                 arguments += (int(terms.always), int(terms.refuses), terms.quota)
-    everything = (time, *caps.arguments(), *caps_of_counters, *arguments)
+    everything = (time, int(bare), *caps.arguments(), *caps_of_counters, *arguments)
     return ScriptCall(load_script("charge"), tuple(keys), everything)
 
 
@@ -117,6 +136,7 @@ class _Counted:
 
 _IN_A_VIEW: Final = -1
 _OUTDATED: Final = -2
+_BLIND: Final = -3
 
 
 def _answer(operation: Operation, counted: _Counted, at: int) -> None:
@@ -127,6 +147,8 @@ def _answer(operation: Operation, counted: _Counted, at: int) -> None:
         operation.answer.set_result(list(outcomes))
     elif _OUTDATED in resets:
         operation.answer.set_exception(OutdatedPlanError(counted.now_us))
+    elif _BLIND in resets:
+        operation.answer.set_exception(HoldsNeededError("holds must be looked at"))
     else:
         operation.answer.set_result(
             [
