@@ -1,10 +1,10 @@
 -- Counts the charges of many calls, each as core/counting.py says, and holds nothing.
 --
 -- Uses base, algorithms, turns.
--- KEYS  each counter, once, and its holds, or the counter again where none are expected: while a
---       slot moves, only scripts of one key are sure to be run.
--- ARGV  the time; the number of caps, then each (lib/turns); for each counter the place of its
---       cap; then, for each call in turn:
+-- KEYS  each counter, once; unless they are bare, each followed by its holds. A script of one
+--       key goes on while its slot moves to another node.
+-- ARGV  the time; 1 if the counters are bare; the number of caps, then each (lib/turns); for
+--       each counter the place of its cap; then, for each call in turn:
 --         counting      'every', 'only_over' or 'strict'
 --         n             how many charges follow, each as four arguments, in 'strict' as seven:
 --           counter     its place, from 1
@@ -16,12 +16,14 @@
 --           quota       the number of its quota; 0 is none
 -- Returns the time, numbers and views. Numbers are, for each charge in turn, what its counter's
 -- usage is after it and the microseconds until its window ends; the latter is -1 where a view
--- says more, -2 where a calendar's window is over, and -3 where there are holds and their key is
--- not given; of such a call nothing is counted.
+-- says more; where nothing of the call is counted, -2 if a calendar's window is over, and -3
+-- if holds must be looked at that were not given.
 -- A view is the charge's place, a state, 1 if the charge fits, and holds that give back
 -- (lib/turns), in the order of the charges.
 -- Slot  all keys lie in one slot where slots are enforced.
 
+local bare = take() == '1'
+local STEP = bare and 1 or 2
 local READ_AT_ONCE = 1000 -- unpack can take no more than some 8000
 
 -- Their windows end at a time that is known, and what is held of former ones changes nothing.
@@ -52,8 +54,8 @@ local function begin_by(place, cap, value)
   local state = value and read_value(value)
   local plain = PLAIN[cap.algorithm]
   if not (plain or WINDOWLESS[cap.algorithm]) or (state and state.held > 0) then
-    if KEYS[2 * place] == KEYS[2 * place - 1] then
-      return {cap = cap, blind = true}
+    if bare then
+      return {blind = true, cap = cap}
     end
     local turn = begin(place, cap)
     sweep(turn)
@@ -61,7 +63,7 @@ local function begin_by(place, cap, value)
   end
   state = roll(cap, state)
   local turn = {
-    counter = KEYS[2 * place - 1], holds = KEYS[2 * place], cap = cap, due = {},
+    counter = KEYS[STEP * (place - 1) + 1], holds = KEYS[2 * place], cap = cap, due = {},
     state = state, bare = true,
   }
   if plain then
@@ -92,11 +94,11 @@ end
 local caps = take_caps()
 local doubtful = not know_all(caps)
 local turns = {}
-for first = 1, #KEYS / 2, READ_AT_ONCE do
-  local last = math.min(first + READ_AT_ONCE - 1, #KEYS / 2)
+for first = 1, #KEYS / STEP, READ_AT_ONCE do
+  local last = math.min(first + READ_AT_ONCE - 1, #KEYS / STEP)
   local counters = {}
   for place = first, last do
-    counters[#counters + 1] = KEYS[2 * place - 1]
+    counters[#counters + 1] = KEYS[STEP * (place - 1) + 1]
   end
   local values = redis.call('MGET', unpack(counters))
   for place = first, last do
@@ -187,7 +189,7 @@ local function tell(turn, fits_in)
   end
   numbers[2 * told - 1], numbers[2 * told] = 0, -1
   local found = {}
-  if not fits_in and not turn.bare then
+  if not fits_in and not bare then
     found = refusal(turn)[8]
   end
   views[#views + 1] = {
@@ -241,20 +243,19 @@ local function count_some(counting, charges)
   end
 end
 
--- Why nothing can be counted of the charges from the next argument on; nil if it can.
+-- Why none of the charges from the next argument on can be made, if that is so.
 local function obstacle(count, width)
-  local found = nil
   for i = 0, count - 1 do
     local turn = turns[tonumber(ARGV[taken + 1 + width * i])]
     if not knows(turn.cap) then
       return -2
+    elseif turn.blind then
+      return -3
     end
-    found = found or (turn.blind and -3)
   end
-  return found
+  return nil
 end
 
--- Says of each charge that nothing was counted, and why.
 local function skip(count, width, why)
   taken = taken + width * count
   for _ = 1, count do

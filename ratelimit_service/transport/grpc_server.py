@@ -32,6 +32,9 @@ from ratelimit_service.transport.tls import server_credentials
 DRAIN_S: Final = 10.0
 """How long stop() waits for calls under way, in seconds; each has a shorter deadline."""
 
+FLUSH_S: Final = 0.5
+"""How long answers have to leave once all are decided, in seconds, while streams go on."""
+
 MAX_MESSAGE_BYTES: Final = 1 << 20
 
 
@@ -103,6 +106,8 @@ class GrpcServer:
         stopping = asyncio.ensure_future(self._server.stop(DRAIN_S))
         idle = asyncio.ensure_future(self._endpoints.calls.idle())
         await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
+        # The last answers are decided, and may still be on their way out.
+        await asyncio.wait({stopping}, timeout=FLUSH_S)
         idle.cancel()
         await self._server.stop(None)
         await stopping

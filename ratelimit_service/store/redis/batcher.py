@@ -129,9 +129,6 @@ class Lane:
         """Send a batch and answer its items."""
         try:
             await self._run(_parcels(batch, self._time_argument()))
-            again = [item for item in batch if isinstance(item, Operation) and item.must_ask_again]
-            if again:
-                await self._run(_parcels(again, self._time_argument()))
         finally:
             _fail(batch, StoreUnavailableError("the call to the store was broken off"))
 
@@ -167,13 +164,13 @@ class _Parcel:
 
 def _parcels(batch: Sequence[Item], time: str) -> list[_Parcel]:
     """Pack a batch: one call for the operations of each slot, and one for each errand."""
-    by_slot: dict[int | None, list[Operation]] = {}
+    by_slot: dict[tuple[int | None, bool], list[Operation]] = {}
     errands: list[Errand] = []
     for item in batch:
         if isinstance(item, Errand):
             errands.append(item)
         else:
-            by_slot.setdefault(item.slot, []).append(item)
+            by_slot.setdefault((item.slot, item.bare), []).append(item)
     parcels = [
         _Parcel(compose(operations, time), operations, partial(deliver, operations))
         for operations in by_slot.values()

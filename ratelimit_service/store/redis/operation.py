@@ -22,20 +22,36 @@ def _new_answer() -> asyncio.Future[Sequence[Outcome]]:
     return asyncio.get_running_loop().create_future()
 
 
+class HoldsNeededError(StoreUnavailableError):
+    """Nothing of the operation was done: holds matter that it did not give."""
+
+
+BARE: Final = frozenset(
+    {
+        Algorithm.FIXED_WINDOW,
+        Algorithm.FIRST_HIT,
+        Algorithm.CALENDAR,
+        Algorithm.LIFETIME,
+        Algorithm.TOKEN_BUCKET,
+    }
+)
+"""The algorithms whose counters say by themselves whether holds matter."""
+
+
 @dataclass(slots=True, eq=False)  # not frozen: that triples the cost of making one
 class Operation:
     """Charges of one decision that are made in one step, and where their outcomes go.
 
     ``keys`` are those of the charges, one for each. ``slot`` is theirs where the server
-    enforces slots, else None. ``with_holds`` gives the script the holds of every counter;
-    without, it says when it needs them.
+    enforces slots, else None. ``bare``: their holds are not given, since most likely none
+    matters; where one does the answer is HoldsNeededError.
     """
 
     keys: Sequence[str]
     charges: Sequence[Charge]
     counting: Counting
     slot: int | None = None
-    with_holds: bool = False
+    bare: bool = False
     answer: asyncio.Future[Sequence[Outcome]] = field(default_factory=_new_answer)
 
     @property
@@ -43,20 +59,13 @@ class Operation:
         """How many charges it has."""
         return len(self.charges)
 
-    @property
-    def must_ask_again(self) -> bool:
-        """Whether the script has said that it needs the holds, and is still waited for."""
-        return self.with_holds and not self.answer.done()
-
-
-_HOLDS_ALWAYS_MATTER: Final = frozenset({Algorithm.SLIDING_WINDOW, Algorithm.CONCURRENCY})
-
 
 def compose(operations: Sequence[Operation], time: str) -> ScriptCall:
-    """Write one call for several operations.
+    """Write one call for several operations, all bare or none.
 
     ``time`` is in microseconds since the epoch; empty takes the server's.
     """
+    bare = operations[0].bare
     caps = _Caps()
     places: dict[str, int] = {}
     keys: list[str] = []
@@ -69,15 +78,13 @@ def compose(operations: Sequence[Operation], time: str) -> ScriptCall:
             place = places.get(key)
             if place is None:
                 place = places[key] = len(places) + 1
-                keys += (key, key)
+                keys += (key,) if bare else (key, holds_key(key))
                 caps_of_counters.append(caps.place(charge.cap))
-            if operation.with_holds or charge.cap.algorithm in _HOLDS_ALWAYS_MATTER:
-                keys[2 * place - 1] = holds_key(key)
             terms = charge.terms
             arguments += (place, charge.amount, terms.asks, charge.cap.limit)
             if strict:
                 arguments += (int(terms.always), int(terms.refuses), terms.quota)
-    everything = (time, *caps.arguments(), *caps_of_counters, *arguments)
+    everything = (time, int(bare), *caps.arguments(), *caps_of_counters, *arguments)
     return ScriptCall(load_script("charge"), tuple(keys), everything)
 
 
@@ -102,8 +109,6 @@ class _Caps:
 
 def deliver(operations: Sequence[Operation], reply: Reply) -> None:
     """Hand the reply of their call out to the operations that are still waited for.
-
-    Those that must ask again get no answer yet.
 
     Raises StoreUnavailableError for a reply that is not the script's.
     """
@@ -131,7 +136,7 @@ class _Counted:
 
 _IN_A_VIEW: Final = -1
 _OUTDATED: Final = -2
-_NEEDS_HOLDS: Final = -3
+_BLIND: Final = -3
 
 
 def _answer(operation: Operation, counted: _Counted, at: int) -> None:
@@ -142,8 +147,8 @@ def _answer(operation: Operation, counted: _Counted, at: int) -> None:
         operation.answer.set_result(list(outcomes))
     elif _OUTDATED in resets:
         operation.answer.set_exception(OutdatedPlanError(counted.now_us))
-    elif _NEEDS_HOLDS in resets:
-        operation.with_holds = True
+    elif _BLIND in resets:
+        operation.answer.set_exception(HoldsNeededError("holds must be looked at"))
     else:
         operation.answer.set_result(
             [

@@ -35,6 +35,7 @@ def split(operation: Operation, slots: PlacesBySlot) -> Sequence[Operation]:
             [operation.charges[place] for place in places],
             operation.counting,
             slot,
+            operation.bare,
         )
         for slot, places in slots.items()
     ]
@@ -51,7 +52,7 @@ def join(slots: PlacesBySlot, answers: Sequence[Sequence[Outcome]]) -> Sequence[
 def look_first(operation: Operation) -> Operation:
     """Return an operation that looks at all counters, to find out which go over."""
     looks = [_look(charge) for charge in operation.charges]
-    return Operation(operation.keys, looks, Counting.EVERY)
+    return Operation(operation.keys, looks, Counting.EVERY, bare=operation.bare)
 
 
 def count_over(operation: Operation, held: Sequence[Outcome]) -> Operation:
@@ -66,7 +67,7 @@ def count_over(operation: Operation, held: Sequence[Outcome]) -> Operation:
         charge if counts else _look(charge)
         for charge, counts in zip(operation.charges, weighed.counts, strict=True)
     ]
-    return Operation(operation.keys, charges, Counting.EVERY)
+    return Operation(operation.keys, charges, Counting.EVERY, bare=operation.bare)
 
 
 def _look(charge: Charge) -> Charge:

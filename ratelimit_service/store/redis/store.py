@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Final
 
 from ratelimit_service.core.counters import Counter
 from ratelimit_service.core.outcomes import Outcome
@@ -18,10 +19,12 @@ from ratelimit_service.store.redis.batcher import Lane
 from ratelimit_service.store.redis.errand import Errand
 from ratelimit_service.store.redis.link import CrossSlotError, Link
 from ratelimit_service.store.redis.messages import encode
-from ratelimit_service.store.redis.operation import Operation
+from ratelimit_service.store.redis.operation import BARE, HoldsNeededError, Operation
 from ratelimit_service.store.redis.slots import count_over, join, look_first, places_by_slot, split
 from ratelimit_service.store.redis.topology import slot_of
 from ratelimit_service.telemetry.recorder import Recorder
+
+_MOST_WITH_HOLDS: Final = 8_192
 
 
 class RedisStore:
@@ -42,6 +45,7 @@ class RedisStore:
         self._record_key = partial(record_key, self._encoder.prefix)
         self._now_us = now_us
         self._lanes: dict[str, Lane] = {}
+        self._with_holds: set[str] = set()
         self._closed = False
 
     async def charge(
@@ -56,7 +60,7 @@ class RedisStore:
             raise _too_late()
         deadline = asyncio.get_running_loop().time() + timeout_s
         keys = [self.key(charge.counter) for charge in charges]
-        operation = Operation(keys, charges, counting)
+        operation = Operation(keys, charges, counting, bare=self._may_be_bare(keys, charges))
         if not self._link.enforces_slots:
             try:
                 return await self._ask(operation, deadline)
@@ -131,9 +135,30 @@ class RedisStore:
         timer = asyncio.get_running_loop().call_at(deadline, _expire, operation)
         try:
             return await operation.answer
+        except HoldsNeededError:
+            return await self._ask(self._with_its_holds(operation), deadline)
         finally:
             timer.cancel()
             lane.withdraw(operation)
+
+    def _may_be_bare(self, keys: Sequence[str], charges: Sequence[Charge]) -> bool:
+        """Tell whether it is likely that no holds matter to the charges."""
+        return all(charge.counter.algorithm in BARE for charge in charges) and (
+            not self._with_holds or self._with_holds.isdisjoint(keys)
+        )
+
+    def _with_its_holds(self, operation: Operation) -> Operation:
+        """Return an operation that gives its holds, and remember that for a while."""
+        if len(self._with_holds) > _MOST_WITH_HOLDS:
+            self._with_holds.clear()
+        self._with_holds.update(operation.keys)
+        return Operation(operation.keys, operation.charges, operation.counting, operation.slot)
+
+    async def _answer(self, operation: Operation, deadline: float) -> Sequence[Outcome]:
+        try:
+            return await operation.answer
+        except HoldsNeededError:
+            return await self._ask(self._with_its_holds(operation), deadline)
 
     async def _ask_all(
         self, operations: Sequence[Operation], deadline: float
@@ -146,7 +171,9 @@ class RedisStore:
             for lane, operation in zip(lanes, operations, strict=True):
                 lane.submit(operation)
             async with asyncio.timeout_at(deadline):
-                return await asyncio.gather(*(operation.answer for operation in operations))
+                return await asyncio.gather(
+                    *(self._answer(operation, deadline) for operation in operations)
+                )
         except TimeoutError as error:
             raise _too_late() from error
         finally:
