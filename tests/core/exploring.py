@@ -105,6 +105,7 @@ class Explorer:
             world = self.step(scheduler, world, random.choice(pool))
         self.explored.schedules += 1
         self.end(scheduler, world)
+        self.explored.worlds = len(self._sound)
 
     def step(self, scheduler: Scheduler, world: World, choice: Choice) -> World:
         """Take a choice and check what must hold at any time."""
@@ -149,11 +150,7 @@ class Explorer:
     def _until_answered(self, scheduler: Scheduler, world: World) -> World:
         world = self._sweep(scheduler, self._finish(scheduler, world))
         for _ in range(_ROUNDS):
-            waiting = [
-                who
-                for who, caller in enumerate(world.callers)
-                if not caller.refused and caller.stage < self.setting.stages[who]
-            ]
+            waiting = scheduler.waiting(world)
             if not waiting:
                 return world
             for who in waiting:

@@ -10,9 +10,9 @@ nobody but its receiver, so that its delivery could be put off only together wit
 receiver does next: it is delivered with its message, or never.
 
 Faults are: a message is lost; a message is late, so that its sender gives up and it may yet
-come at any later step (which a lost reply is a case of); a run crashes, its undelivered messages lost
-or late; the caller repeats its call elsewhere under the same id; the clocks jump, which no
-round outlasts.
+come at any later step (which a lost reply is a case of); a run crashes, its undelivered
+messages lost or late; the caller repeats its call elsewhere under the same id; the clocks
+jump, which no round outlasts.
 """
 
 from __future__ import annotations
@@ -296,28 +296,24 @@ class Scheduler:
 
     def _choices(self, world: World, *, faulty: bool) -> Iterator[Choice]:
         for who, run in enumerate(world.runs):
-            if isinstance(run.node.step, Pause):
-                yield Choice(Kind.RESUME, who)
-            outstanding = [i for i, reply in enumerate(run.replies) if reply is None]
-            for which in outstanding:
-                yield Choice(Kind.DELIVER, who, which)
-                if faulty:
-                    yield Choice(Kind.LOSE, who, which)
-                    yield Choice(Kind.DELAY, who, which)
-            if faulty:
-                yield Choice(Kind.CRASH, who)
-                if outstanding:
-                    yield Choice(Kind.CRASH_LATE, who)
+            yield from _choices_of(who, run, faulty=faulty)
         for who in range(len(world.late)):
             yield Choice(Kind.DELIVER_LATE, who)
         if world.sweepers:
             yield Choice(Kind.SWEEP)
         if faulty:
-            for who, caller in enumerate(world.callers):
-                if not caller.refused and caller.stage < self.setting.stages[who]:
-                    yield Choice(Kind.REPEAT, who)
+            for who in self.waiting(world):
+                yield Choice(Kind.REPEAT, who)
             for which in range(len(self.setting.jumps_us)):
                 yield Choice(Kind.JUMP, 0, which)
+
+    def waiting(self, world: World) -> list[int]:
+        """Name the callers that have no answer yet."""
+        return [
+            who
+            for who, caller in enumerate(world.callers)
+            if not caller.refused and caller.stage < self.setting.stages[who]
+        ]
 
     def needed(self, world: World) -> list[Choice]:
         """Name as many of the choices as are needed to see every outcome.
@@ -488,11 +484,10 @@ class Scheduler:
             self._check_told(world, answer)
         if caller.stage != run.stage:
             return world
+        moved_on = isinstance(answer, Settled | Extended | Closed)
         if isinstance(answer, Reserved | Replayed):
             caller = caller._replace(stage=1, calls=0, secret=answer.record.secret, refused=False)
-        elif isinstance(answer, Settled | Extended | Closed) or (
-            isinstance(answer, Refused) and caller.stage
-        ):
+        elif moved_on or (isinstance(answer, Refused) and caller.stage):
             caller = caller._replace(stage=caller.stage + 1, calls=0)
         elif isinstance(answer, Refused) and not answer.contended:
             caller = caller._replace(refused=True)
@@ -524,14 +519,6 @@ class Scheduler:
             image = self._images[key] = Image(len(self._images), pickled, facts)
         return image
 
-    def record_of(self, world: World, name: str) -> Record | None:
-        """Return what is remembered under a name."""
-        for image in world.images:
-            for found, record in image.facts.records:
-                if found == name:
-                    return record
-        return None
-
     def pass_time(self, world: World, by_us: int) -> World:
         """Let time pass when nothing runs, after which a sweeper may start."""
         return world._replace(now_us=world.now_us + by_us, sweepers=1)
@@ -544,7 +531,8 @@ class Scheduler:
                 Line(line.key, line.cap, 0, 0) for line in self.setting.lines if line.slot == name
             )
             slot = pickle.loads(images[place].pickled)  # noqa: S301 - our own bytes
-            slot.handle(Cancel("nobody.", lines), START_US + world.now_us)
+            now_us = START_US + world.now_us + self.setting.offsets_us[place]
+            slot.handle(Cancel("nobody.", lines), now_us)
             images[place] = self._image(slot)
         return world._replace(images=tuple(images))
 
@@ -584,6 +572,21 @@ def look(slot: Slot) -> Facts:
         for key, cell in sorted(slot._cells.items())
     )
     return Facts(counters, tuple(sorted(slot._records._records.items(), key=lambda item: item[0])))
+
+
+def _choices_of(who: int, run: Run, *, faulty: bool) -> Iterator[Choice]:
+    if isinstance(run.node.step, Pause):
+        yield Choice(Kind.RESUME, who)
+    outstanding = [which for which, reply in enumerate(run.replies) if reply is None]
+    for which in outstanding:
+        yield Choice(Kind.DELIVER, who, which)
+        if faulty:
+            yield Choice(Kind.LOSE, who, which)
+            yield Choice(Kind.DELAY, who, which)
+    if faulty:
+        yield Choice(Kind.CRASH, who)
+        if outstanding:
+            yield Choice(Kind.CRASH_LATE, who)
 
 
 def _befalls(other: Choice, choice: Choice, run: Run) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final, TypedDict, Unpack
 
 from ratelimit_service.core.algorithms import Algorithm, Cap
 from ratelimit_service.core.messages import HoldKind
@@ -16,7 +16,7 @@ from ratelimit_service.core.protocols.tasks import (
 from ratelimit_service.core.reservation import Claimant, Home, PlannedLine, Share
 from ratelimit_service.core.settlement import Amount, Report, Usage
 from tests.core.exploring import DECIDED_US, Explorer, Promises
-from tests.core.scheduler import Setting, Task
+from tests.core.scheduler import Handle, Kind, Setting, Task
 
 HOME: Final = "home"
 DUE: Final = "due"
@@ -80,11 +80,18 @@ class Script:
         return SweepTask(self.home, DUE)
 
 
-def play(script: Script, callers: int, limit: int, **changes: Any) -> Explorer:
-    """Return what plays a script; its last stage, to settle, comes when all are answered.
+class Changes(TypedDict, total=False):
+    """Fields of Setting that differ from what is usual."""
 
-    ``changes`` are fields of Setting.
-    """
+    faults: int
+    pauses: int
+    jumps_us: tuple[int, ...]
+    kinds: frozenset[Kind]
+    handle: Handle
+
+
+def play(script: Script, callers: int, limit: int, **changes: Unpack[Changes]) -> Explorer:
+    """Return what plays a script; its last stage, to settle, comes when all are answered."""
     slots = (script.home, *sorted({each.slot for each in script.lines} - {script.home}))
     setting = Setting(
         slots=slots,

@@ -10,6 +10,7 @@ from ratelimit_service.core.algorithms import CounterState
 from ratelimit_service.core.messages import (
     Cancel,
     Confirm,
+    ListDue,
     Message,
     Record,
     Settle,
@@ -151,6 +152,31 @@ def test_a_second_claim_under_the_ids_of_the_first_is_found(
     monkeypatch.setattr(reserve_at_once, "claim_ids", same_ids)
     with pytest.raises(BrokenPromiseError):
         explorer(Kind.LOSE, Kind.DELAY, faults=2, pauses=1).explore()
+
+
+def sweep_what_is_not_due(slot: Slot, message: Message, now_us: int) -> SlotReply:
+    reply = slot.handle(message, now_us)
+    if not isinstance(message, ListDue):
+        return reply
+    return replace(reply, names=tuple(slot._records._due.get(message.due_list, ())))
+
+
+@pytest.mark.slow
+def test_a_sweeper_that_does_not_wait_until_a_record_is_due_is_found() -> None:
+    """It cancels, a hold is made after that and becomes firm, and its coordinator dies."""
+    script = Script((line("a", 1), line("b", 1)))
+    kinds = frozenset({Kind.JUMP, Kind.CRASH})
+    with pytest.raises(BrokenPromiseError):
+        play(
+            script,
+            1,
+            1,
+            faults=2,
+            pauses=0,
+            kinds=kinds,
+            jumps_us=(1,),
+            handle=sweep_what_is_not_due,
+        ).explore()
 
 
 def test_what_is_not_broken_is_not_found() -> None:
