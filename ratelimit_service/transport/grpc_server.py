@@ -25,7 +25,7 @@ from ratelimit_service.transport.reservations import DECISION_NAME, decision_han
 from ratelimit_service.transport.rls import (
     RATE_LIMIT_NAME,
     RateLimitEndpoint,
-    rate_limit_handler,
+    add_rate_limit_service,
 )
 from ratelimit_service.transport.tls import server_credentials
 
@@ -131,7 +131,7 @@ class GrpcServer:
             interceptors=[*([ClientNames(names)] if names else []), *self._interceptors],
             options=[*_OPTIONS, *_age_options(self._settings)],
         )
-        server.add_generic_rpc_handlers((rate_limit_handler(self._endpoints.rate_limit),))
+        add_rate_limit_service(server, self._endpoints.rate_limit)
         decisions = decision_handler(self._endpoints.reserver, self._endpoints.calls)
         server.add_generic_rpc_handlers((decisions,))
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)

@@ -75,8 +75,8 @@ def parse_message(body: bytes) -> rls_pb2.RateLimitRequest:
         raise InvalidRequestError("the bytes are no RateLimitRequest") from error
 
 
-def rate_limit_handler(endpoint: RateLimitEndpoint) -> grpc.GenericRpcHandler:
-    """Return envoy.service.ratelimit.v3.RateLimitService over gRPC.
+def add_rate_limit_service(server: grpc.aio.Server, endpoint: RateLimitEndpoint) -> None:
+    """Let a server answer for envoy.service.ratelimit.v3.RateLimitService.
 
     It takes bytes: what the library cannot parse it answers with UNKNOWN and a traceback.
     """
@@ -93,4 +93,8 @@ def rate_limit_handler(endpoint: RateLimitEndpoint) -> grpc.GenericRpcHandler:
     method = grpc.unary_unary_rpc_method_handler(
         should_rate_limit, response_serializer=rls_pb2.RateLimitResponse.SerializeToString
     )
-    return grpc.method_handlers_generic_handler(RATE_LIMIT_NAME, {"ShouldRateLimit": method})
+    methods = {"ShouldRateLimit": method}
+    handler = grpc.method_handlers_generic_handler(RATE_LIMIT_NAME, methods)
+    server.add_generic_rpc_handlers((handler,))
+    # Found by its name at once, not by asking every handler; generated code does the same.
+    server.add_registered_method_handlers(RATE_LIMIT_NAME, methods)
